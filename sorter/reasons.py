@@ -1,0 +1,117 @@
+"""Codes inside, sentences outside: kernels return these integers, people read the words.
+
+A `Reason` says why an item went where it went; one set serves all carriers.
+A `Refusal` says why an event changed nothing.
+"""
+
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+
+class Reason(IntEnum):
+    """Why an item was sent to its chute, or how it ended. Stored in journals: never renumber."""
+
+    PLANNED = 0
+    SPILLED = 1
+    ALTERNATE = 2
+    NO_READ = 3
+    UNKNOWN_CODE = 4
+    MULTI_CODE = 5
+    NO_ADVICE = 6
+    NO_RULE = 7
+    OVERWEIGHT = 8
+    OVERSIZE = 9
+    INTERCEPT = 10
+    CANCELLED = 11
+    MAX_LAPS = 12
+    LATE = 13
+    LOST = 14
+    MISSORT = 15
+    RECIRCULATE = 16
+
+    @property
+    def word(self) -> str:
+        """The name used in tables, messages and reports, such as `no_read`."""
+        return self.name.lower()
+
+
+class Refusal(IntEnum):
+    """Why an event was refused and changed nothing. Stored in journals: never renumber."""
+
+    REPEAT = 0
+    GAP = 1
+    UNKNOWN_CLIENT = 2
+    UNKNOWN_ITEM = 3
+    UNKNOWN_CHUTE = 4
+    NOT_A_WAYBILL = 5
+    MANIFEST_FULL = 6
+    CLIENTS_FULL = 7
+    NO_TRIP = 8
+
+    @property
+    def word(self) -> str:
+        """The name used on the wire, such as `unknown_item`."""
+        return self.name.lower()
+
+
+class Sentence(NamedTuple):
+    """What the operator reads, in both languages."""
+
+    zh: str
+    en: str
+
+
+SENTENCES: Final[dict[Reason, Sentence]] = {
+    Reason.PLANNED: Sentence("按分拣方案落格", "sorted as planned"),
+    Reason.SPILLED: Sentence("班次已满或无车，改走备用路向", "the trip was full; sent by the spill lane"),
+    Reason.ALTERNATE: Sentence(
+        "原格口未开放，改落同路向其他格口", "its chute was not open; another chute of the lane was used"
+    ),
+    Reason.NO_READ: Sentence("未读到条码", "no barcode was read"),
+    Reason.UNKNOWN_CODE: Sentence("读到的条码不是运单号", "none of the codes read is a waybill"),
+    Reason.MULTI_CODE: Sentence("读到两个不同的运单号", "two different waybills were read on one item"),
+    Reason.NO_ADVICE: Sentence(
+        "没有预报，也没有可用的三段码",
+        "no advice, and no known sort code on the label",
+    ),
+    Reason.NO_RULE: Sentence("没有适用规则，站点也没有路向", "no rule applies and the station has no lane"),
+    Reason.OVERWEIGHT: Sentence("超重", "too heavy for the line"),
+    Reason.OVERSIZE: Sentence("超尺寸", "too large for the line"),
+    Reason.INTERCEPT: Sentence("拦截件", "on the intercept list"),
+    Reason.CANCELLED: Sentence("承运商已取消", "cancelled by the carrier"),
+    Reason.MAX_LAPS: Sentence("超过最大圈数仍未落格", "went round as often as allowed without dropping"),
+    Reason.LATE: Sentence("决定晚于分拣时限，未下发", "decided after its deadline, so nothing was sent to the PLC"),
+    Reason.LOST: Sentence("在线上失去跟踪，没有落格回报", "lost on the belt: no discharge was reported in time"),
+    Reason.MISSORT: Sentence("落入的格口与指令不符", "dropped into another chute than told"),
+    Reason.RECIRCULATE: Sentence(
+        "该路向没有开放的格口，再转一圈", "no chute of its lane is open; goes round once more"
+    ),
+}
+
+REFUSALS: Final[dict[Refusal, Sentence]] = {
+    Refusal.REPEAT: Sentence("此消息已收到过", "this message has been counted already"),
+    Refusal.GAP: Sentence("中间缺少消息，请从未确认处重发", "messages before it are missing; resend them"),
+    Refusal.UNKNOWN_CLIENT: Sentence("尚未登记，请先发送 hello", "not registered; send hello first"),
+    Refusal.UNKNOWN_ITEM: Sentence("线上没有这个包裹号", "no item of that number is on the belt"),
+    Refusal.UNKNOWN_CHUTE: Sentence("分拣方案中没有这个格口", "the sort plan has no such chute"),
+    Refusal.NOT_A_WAYBILL: Sentence("不是运单号", "this is not a waybill of any carrier"),
+    Refusal.MANIFEST_FULL: Sentence("预报已达上限", "the manifest is full"),
+    Refusal.CLIENTS_FULL: Sentence("登记的设备已达上限", "too many clients have registered"),
+    Refusal.NO_TRIP: Sentence("该路向没有班次", "the lane has no trip to send"),
+}
+
+REASON_COUNT: Final = len(Reason)
+
+EXCEPTIONS: Final[frozenset[Reason]] = frozenset(Reason) - {Reason.PLANNED, Reason.SPILLED, Reason.ALTERNATE}
+"""Ends that are not a sort into the item's own stream."""
+
+REJECTIONS: Final[frozenset[Reason]] = EXCEPTIONS - {
+    Reason.LATE,
+    Reason.LOST,
+    Reason.MISSORT,
+    Reason.RECIRCULATE,
+}
+"""Reasons that send an item to an exception chute; each needs one on every line."""
+
+assert set(SENTENCES) == set(Reason)
+assert set(REFUSALS) == set(Refusal)
