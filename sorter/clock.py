@@ -10,7 +10,9 @@ from datetime import datetime
 from typing import Final
 
 NS_PER_S: Final = 1_000_000_000
-_SHAPE: Final = '"2026-11-11T05:00:00+08:00,640,1794344400000000000" (start, times as fast, real nanoseconds at the start)'
+_SHAPE: Final = (
+    '"2026-11-11T05:00:00+08:00,640,1794344400000000000" (start, times as fast, real nanoseconds at the start)'
+)
 
 
 @dataclass(slots=True)

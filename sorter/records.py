@@ -202,6 +202,15 @@ class Batch(NamedTuple):
     codes: Bytes  # uint8[m, 32]; see CODE
 
 
+class Line(NamedTuple):
+    """One line's geometry as time; a row of LINE."""
+
+    window_ns: int
+    lap_ns: int
+    timeout_ns: int
+    max_laps: int
+
+
 class Waybills(NamedTuple):
     """One automaton over every carrier's waybill pattern. State 0 is dead, state 1 the start."""
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
-import numpy as np
 
 from sorter import limits
+from sorter.records import Line
 
 NS_PER_S: Final = 1_000_000_000
 FILE_NAME: Final = "site.toml"
@@ -42,8 +42,8 @@ class Belt(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     timeout_s: float = 900.0
 
 
-class Site(msgspec.Struct, forbid_unknown_fields=True, frozen=True, rename={"belts": "line"}):
-    """A whole site.toml. `plc` belongs to the adapter, which checks it itself."""
+class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, rename={"belts": "line"}):
+    """A whole site.toml as written. `plc` belongs to the adapter, which checks it itself."""
 
     name: str
     belts: dict[str, Belt]
@@ -52,39 +52,95 @@ class Site(msgspec.Struct, forbid_unknown_fields=True, frozen=True, rename={"bel
     ledger: str = "ledger"
     wire: Wire = Wire()
     plc: dict[str, Any] = {}
-    folder: str = "."
 
-    @property
-    def rules_folder(self) -> Path:
-        return Path(self.folder, self.rules)
 
-    @property
-    def ledger_folder(self) -> Path:
-        return Path(self.folder, self.ledger)
+class Site(NamedTuple):
+    """A site's folder and its checked settings."""
 
-    @property
-    def keys_folder(self) -> Path | None:
-        return Path(self.folder, self.wire.keys) if self.wire.keys else None
-
-    @property
-    def utc_offset_ns(self) -> int:
-        return round(self.utc_offset_h * 3600) * NS_PER_S
+    folder: Path
+    name: str
+    rules: Path
+    ledger: Path
+    wire: Wire
+    keys: Path | None
+    lines: dict[str, Line]  # in the order of site.toml
+    utc_offset_ns: int
 
 
 def load(folder: Path) -> Site:
     """The checked site of a folder. Raises SiteRefused."""
     path = folder / FILE_NAME
     try:
-        site = msgspec.toml.decode(path.read_bytes(), type=Site)
+        settings = msgspec.toml.decode(path.read_bytes(), type=Settings)
     except FileNotFoundError as error:
         raise SiteRefused(f"{path} does not exist; make a site with: sorter init {folder}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SiteRefused(f"{path}: {error}") from error
-    wrong = _faults(site)
+    wrong = _faults(settings)
     if wrong:
         raise SiteRefused("\n".join(f"{path}: {fault}" for fault in wrong))
-    return msgspec.structs.replace(site, folder=str(folder))
+    return Site(
+        folder=folder,
+        name=settings.name,
+        rules=folder / settings.rules,
+        ledger=folder / settings.ledger,
+        wire=settings.wire,
+        keys=folder / settings.wire.keys if settings.wire.keys else None,
+        lines={name: _line(belt) for name, belt in settings.belts.items()},
+        utc_offset_ns=round(settings.utc_offset_h * 3600) * NS_PER_S,
+    )
 
 
-def line_rows(site: Site) -> np.ndarray[Any, np.dtype[np.void]]:
-    raise NotImplementedError
+def _line(belt: Belt) -> Line:
+    return Line(
+        window_ns=round(belt.scanner_to_divert_m / belt.speed_m_s * NS_PER_S),
+        lap_ns=round(belt.lap_m / belt.speed_m_s * NS_PER_S),
+        timeout_ns=round(belt.timeout_s * NS_PER_S),
+        max_laps=belt.max_laps,
+    )
+
+
+def _faults(site: Settings) -> list[str]:
+    faults = []
+    if not site.belts:
+        faults.append("there is no line; add a section such as [line.L1] with speed_m_s, lap_m and scanner_to_divert_m")
+    if len(site.belts) > limits.LINES_MAX:
+        faults.append(f"{len(site.belts)} lines are too many; the most is {limits.LINES_MAX}")
+    if not -14 <= site.utc_offset_h <= 14:
+        faults.append(f"utc_offset_h: {site.utc_offset_h} is not an offset from UTC; China is 8.0")
+    for name, belt in site.belts.items():
+        faults += [f"[line.{name}] {fault}" for fault in _belt_faults(name, belt)]
+    for key in ("devices", "control", "live"):
+        address = getattr(site.wire, key)
+        if not address.startswith(("tcp://", "ipc://")):
+            faults.append(f'[wire] {key}: "{address}" is not an address; write tcp://127.0.0.1:5570 or ipc:///run/x')
+        elif not site.wire.keys and not is_local(address):
+            faults.append(
+                f'[wire] {key}: "{address}" can be reached from other machines, so keys are required; '
+                'name a folder of keys with keys = "keys", or use 127.0.0.1'
+            )
+    return faults
+
+
+def _belt_faults(name: str, belt: Belt) -> list[str]:
+    faults = [
+        f"{key}: {getattr(belt, key)} must be above 0 and below 100000"
+        for key in ("speed_m_s", "lap_m", "scanner_to_divert_m", "timeout_s")
+        if not 0 < getattr(belt, key) < 100_000
+    ]
+    if not 0 < len(name.encode()) <= limits.NAME_TEXT_MAX:
+        faults.append(f"the name is longer than {limits.NAME_TEXT_MAX} bytes; shorten it")
+    if not 0 <= belt.max_laps <= limits.LAPS_MAX:
+        faults.append(f"max_laps: {belt.max_laps} must be 0 (no recirculation) to {limits.LAPS_MAX}")
+    return faults
+
+
+def is_local(address: str) -> bool:
+    """Whether a ZeroMQ address can be reached from this machine alone."""
+    if address.startswith("ipc://"):
+        return True
+    host = address.removeprefix("tcp://").rsplit(":", 1)[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
