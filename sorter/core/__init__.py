@@ -1,0 +1,1 @@
+"""The core decides: compiled kernels over arrays that know no clock, socket, file or chance."""

@@ -1,0 +1,128 @@
+"""The one decorator for every kernel, where its compiled code is kept, and three machine instructions.
+
+Numba checks a cached kernel against its own file only, and not against the bounds-check
+switch. So the cache folder is named after a digest of all sources and the mode.
+"""
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar, cast
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+
+i64: Callable[[Any], int] = cast("Callable[[Any], int]", np.int64)
+u64: Any = np.uint64
+
+_numba: Any = numba  # its own types know neither `config` nor `_nrt`
+_cgutils: Any = cgutils
+_intrinsic: Any = intrinsic
+
+_ROOT: Final = Path(__file__).parent.parent
+_FROZEN: Final = ("limits.py", "reasons.py", "records.py")  # Numba compiles their globals in
+_WORD_MASK: Final = (1 << 64) - 1
+
+
+def _sources_digest() -> str:
+    sources = sorted([*_ROOT.glob("core/*.py"), *(_ROOT / name for name in _FROZEN)])
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
+
+
+def _cache_root() -> Path:
+    """Where this user's caches are: systemd's CacheDirectory=, else the desktop's."""
+    for variable in ("CACHE_DIRECTORY", "XDG_CACHE_HOME"):
+        if os.environ.get(variable):
+            return Path(os.environ[variable])
+    return Path.home() / ".cache"
+
+
+def private_folder(folder: Path) -> Path:
+    """Make `folder` with mode 0700, or check that it is this user's alone.
+
+    A cached kernel is a pickle: whoever can plant one here runs code as this user.
+    Raises PermissionError when the folder is a link, somebody else's or open to others.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise PermissionError(
+            f"{folder} must be a folder of user {os.getuid()} with mode 0700, because compiled kernels "
+            f"are loaded from it; remove it, or set XDG_CACHE_HOME to a folder of your own"
+        )
+    return folder
+
+
+if not _numba.config.DISABLE_JIT:
+    _mode = "checked" if _numba.config.BOUNDSCHECK else "fast"
+    _home = private_folder(_cache_root() / "hub-sorter")
+    _numba.config.CACHE_DIR = str(private_folder(_home / f"kernels-{_sources_digest()}-{_mode}"))
+
+
+def kernel(function: Kernel) -> Kernel:
+    """Compile `function` on its first call. It can neither allocate nor count references."""
+    compiled: Kernel = _numba.njit(cache=True, error_model="numpy", _nrt=False)(function)
+    return compiled
+
+
+def _prefetch_code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    array_type, _ = signature.args
+    array = context.make_array(array_type)(context, builder, arguments[0])
+    pointer = _cgutils.get_item_pointer(
+        context, builder, array_type, array, [arguments[1], ir.Constant(ir.IntType(64), 0)]
+    )
+    byte_pointer = builder.bitcast(pointer, ir.IntType(8).as_pointer())
+    narrow = ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [byte_pointer.type, narrow, narrow, narrow])
+    function = _cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    read, keep, data = (ir.Constant(narrow, value) for value in (0, 3, 1))
+    builder.call(function, [byte_pointer, read, keep, data])
+    return context.get_dummy_value()
+
+
+def _prefetch_type(_context: Any, array: Any, _index: Any) -> Any:
+    return types.void(array, types.int64), _prefetch_code
+
+
+def _trailing_zeros_type(_context: Any, _word: Any) -> Any:
+    def code(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.uint64), code
+
+
+def _prefetch_slow(_lines: Any, _index: int) -> None:
+    return None
+
+
+def _trailing_zeros_slow(word: Any) -> int:
+    return (int(word) & -int(word)).bit_length() - 1
+
+
+def _multiply_slow(left: Any, right: Any) -> Any:
+    return np.uint64(int(left) * int(right) & _WORD_MASK)
+
+
+def _multiply_fast(left: Any, right: Any) -> Any:
+    return left * right
+
+
+prefetch: Callable[[Any, int], None]
+"""Ask memory for row `index` of a two-dimensional array of cache lines."""
+trailing_zeros: Callable[[Any], int]
+"""Zeros below the lowest set bit of a word that is not 0."""
+multiply: Callable[[Any, Any], Any]
+"""The low 64 bits of the product of two words."""
+
+if _numba.config.DISABLE_JIT:
+    prefetch, trailing_zeros, multiply = _prefetch_slow, _trailing_zeros_slow, _multiply_slow
+else:
+    prefetch, trailing_zeros = _intrinsic(_prefetch_type), _intrinsic(_trailing_zeros_type)
+    multiply = kernel(_multiply_fast)

@@ -1,0 +1,338 @@
+"""Everything the core remembers, in arrays that are allocated once, and the ways to read it.
+
+Only `room_for` allocates later, and only for the manifest. Times are site nanoseconds. The
+views are for status and tests; kernels write the arrays.
+"""
+
+import hashlib
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from sorter import limits
+from sorter.core import manifest as advices
+from sorter.core.manifest import Manifest
+from sorter.reasons import Reason, Refusal
+from sorter.records import Bits, Ints32, Ints64, Rows
+
+BUCKETS: Final = 2 * limits.ITEMS_ON_BELT_MAX
+SCANS_STAGED_MAX: Final = 256
+CODES_STAGED_MAX: Final = 512
+
+TOTALS: Final = np.dtype(
+    [
+        ("now_ns", "<i8"),  # the time of the last event; never goes back
+        ("next_due_ns", "<i8"),  # when the next item is lost if nothing is heard; -1: none
+        ("scans", "<i8"),
+        ("inducted", "<i8"),
+        ("on_belt", "<i8"),
+        ("serial", "<u4"),  # of the item opened last
+        ("free_item", "<i4"),  # first of the free places, linked by `chain`
+        ("plan", "<u2"),  # number of the plan in force
+    ]
+)
+
+CLIENT: Final = np.dtype(
+    [
+        ("boot", "<u8"),
+        ("last_seq", "<u8"),  # the last number accepted
+        ("role", "u1"),  # 0: never seen
+        ("line", "u1"),
+        ("name", "u1", (limits.CODE_BYTES,)),  # code 0 of its hello
+    ]
+)
+
+BELT: Final = np.dtype(
+    [
+        ("armed_ns", "<i8"),  # time-outs count from here at the earliest
+        ("boot", "<u8"),  # of the PLC
+        ("epoch", "<u4"),  # counts the PLC's boots: item numbers begin anew
+        ("oldest", "<i4"),  # item heard of longest ago; -1: none
+        ("newest", "<i4"),
+        ("greeted", "u1"),  # a PLC has said hello
+    ]
+)
+
+CHUTE: Final = np.dtype(
+    [
+        ("in_flight", "<i4"),  # items told to drop here and not yet heard of
+        ("dropped", "<i4"),  # items in it since its last change
+        ("plc_state", "u1"),  # a ChuteState as reported
+        ("locked", "u1"),  # by the operator
+    ]
+)
+
+LANE: Final = np.dtype(
+    [
+        ("sent_ns", "<i8"),  # trips with a cut-off up to here were sent off early
+        ("trip_ns", "<i8"),  # cut-off of `trip`; a look-up is needed from then on
+        ("trip", "<i4"),  # the current trip
+        ("first", "<i4"),  # where its trips begin in `trips`
+        ("end", "<i4"),
+    ]
+)
+
+TRIP_LOAD: Final = np.dtype(
+    [
+        ("cutoff_ns", "<i8"),  # which week's departure `load` counts
+        ("load", "<i4"),
+        ("cutoff_min", "<u2"),  # its plan's; a later plan finds it by lane and minute
+    ]
+)
+
+ITEM: Final = np.dtype(
+    [
+        ("waybill_hi", "<u8"),  # both 0: not known
+        ("waybill_lo", "<u8"),
+        ("heard_ns", "<i8"),  # last word of it
+        ("scanned_ns", "<i8"),  # when it was last under a scanner
+        ("trip_ns", "<i8"),  # cut-off of the departure in which it holds a place; 0: none
+        ("item", "<u4"),
+        ("epoch", "<u4"),
+        ("serial", "<u4"),
+        ("chain", "<i4"),  # next in its bucket, or next free place; -1: none
+        ("older", "<i4"),  # neighbours on its line by last word; -1: none
+        ("newer", "<i4"),
+        ("asked_lane", "<u2"),  # the lane for which its place was taken; its own or the one it spilled from
+        ("lane", "<u2"),  # this and what follows: as it was told last
+        ("trip", "<u2"),
+        ("chute", "<u2"),
+        ("alternate", "<u2"),
+        ("station", "<u2"),
+        ("row", "<u2"),
+        ("plan", "<u2"),
+        ("reason", "u1"),
+        ("carrier", "u1"),
+        ("service", "u1"),
+        ("flow", "u1"),
+        ("line", "u1"),
+        ("laps", "u1"),
+        ("passed", "u1"),  # the PLC said that it missed its chute
+        ("_pad", "u1", (41,)),
+    ]
+)
+"""One item on the belt: two cache lines."""
+
+assert ITEM.itemsize == 128
+
+
+class Work(NamedTuple):
+    """What a kernel needs for a moment; it means nothing between two steps."""
+
+    rows: Ints32  # [CODES_STAGED_MAX] the code rows of a run of scans
+    automaton: Ints32  # [CODES_STAGED_MAX] where each code's automaton stands
+    code_hi: Bits  # [CODES_STAGED_MAX]
+    code_lo: Bits
+    accepted: Bits  # [CODES_STAGED_MAX] the patterns each code fits; 0: no waybill
+    scans: Rows  # STAGED[SCANS_STAGED_MAX]
+    old_trips: Rows  # TRIP_LOAD[TRIPS_MAX]
+    trip_now: Ints32  # [TRIPS_MAX] old trip index -> new; -1: gone
+
+
+STAGED: Final = np.dtype(
+    [
+        ("waybill_hi", "<u8"),
+        ("waybill_lo", "<u8"),
+        ("accepted", "<u8"),  # the patterns its waybill fits
+        ("payload", "<i8"),  # from the manifest
+        ("home", "<i4"),  # its line in the manifest
+        ("first_code", "<i4"),  # in the run's code rows
+        ("code_count", "<i4"),
+        ("outcome", "<i4"),  # Reason NO_READ, UNKNOWN_CODE or MULTI_CODE; PLANNED: one waybill
+    ]
+)
+
+
+class State(NamedTuple):
+    """Arrays of everything remembered."""
+
+    totals: Rows  # TOTALS[1]
+    ended: Ints64  # [reasons]
+    refused: Ints64  # [refusals]
+    clients: Rows  # CLIENT[CLIENTS_MAX]
+    belts: Rows  # BELT[LINES_MAX]
+    chutes: Rows  # CHUTE[CHUTES_MAX]
+    lanes: Rows  # LANE[LANES_MAX]
+    trips: Rows  # TRIP_LOAD[TRIPS_MAX]
+    items: Rows  # ITEM[ITEMS_ON_BELT_MAX]
+    buckets: Ints32  # [BUCKETS] first item of each; -1: none
+    manifest: Manifest
+    work: Work
+
+
+def new_state() -> State:
+    """An empty belt, an empty manifest, every chute open, no client seen."""
+    totals = np.zeros(1, TOTALS)
+    totals["next_due_ns"] = -1
+    belts = np.zeros(limits.LINES_MAX, BELT)
+    belts["oldest"] = belts["newest"] = -1
+    items = np.zeros(limits.ITEMS_ON_BELT_MAX, ITEM)
+    items["chain"] = np.arange(1, limits.ITEMS_ON_BELT_MAX + 1)
+    items["chain"][-1] = -1
+    lanes = np.zeros(limits.LANES_MAX, LANE)
+    lanes["trip"] = -1
+    return State(
+        totals=totals,
+        ended=np.zeros(len(Reason), np.int64),
+        refused=np.zeros(len(Refusal), np.int64),
+        clients=np.zeros(limits.CLIENTS_MAX, CLIENT),
+        belts=belts,
+        chutes=np.zeros(limits.CHUTES_MAX, CHUTE),
+        lanes=lanes,
+        trips=np.zeros(limits.TRIPS_MAX, TRIP_LOAD),
+        items=items,
+        buckets=np.full(BUCKETS, -1, np.int32),
+        manifest=advices.new_manifest(),
+        work=_new_work(),
+    )
+
+
+def _new_work() -> Work:
+    codes = CODES_STAGED_MAX
+    return Work(
+        rows=np.zeros(codes, np.int32),
+        automaton=np.zeros(codes, np.int32),
+        code_hi=np.zeros(codes, np.uint64),
+        code_lo=np.zeros(codes, np.uint64),
+        accepted=np.zeros(codes, np.uint64),
+        scans=np.zeros(SCANS_STAGED_MAX, STAGED),
+        old_trips=np.zeros(limits.TRIPS_MAX, TRIP_LOAD),
+        trip_now=np.zeros(limits.TRIPS_MAX, np.int32),
+    )
+
+
+def room_for(state: State, events: Rows) -> State:
+    """The state to step with: the same, or one whose manifest has begun to grow for these EVENT rows.
+
+    Call it before every step, in the daemon and in replay: a step itself never allocates.
+    """
+    manifest = state.manifest
+    if len(manifest.old) and manifest.counts[advices.MOVED] == len(manifest.old):
+        manifest = manifest._replace(old=manifest.old[:0])
+    if advices.is_crowded(manifest, len(events)):
+        manifest = advices.grown(manifest, len(events))
+    return state if manifest is state.manifest else state._replace(manifest=manifest)
+
+
+def next_due_ns(state: State) -> int:
+    """When the next item will be lost if nothing is heard of it; -1: there is none.
+
+    Never in the past by more than what one step may end (TIMEOUTS_PER_STEP_MAX items).
+    """
+    return int(state.totals[0]["next_due_ns"])
+
+
+def acknowledged(state: State, client: int) -> int:
+    """The last number accepted from a client; 0 when it is not known."""
+    return int(state.clients[client]["last_seq"]) if client < limits.CLIENTS_MAX else 0
+
+
+class Client(NamedTuple):
+    """A client as it registered."""
+
+    number: int
+    name: str
+    role: int
+    line: int
+    boot: int
+    last_seq: int
+
+
+def clients(state: State) -> list[Client]:
+    """Every client ever seen, by number: what a daemon needs to know them again after a restart."""
+    seen = np.flatnonzero(state.clients["role"])
+    return [_client(int(number), state.clients[number]) for number in seen]
+
+
+def _client(number: int, row: Any) -> Client:
+    name = bytes(row["name"][1 : 1 + min(int(row["name"][0]), limits.CODE_TEXT_MAX)]).decode(errors="replace")
+    return Client(number, name, int(row["role"]), int(row["line"]), int(row["boot"]), int(row["last_seq"]))
+
+
+class Counts(NamedTuple):
+    """The day's arithmetic: inducted == sum(ended) + on_belt, always."""
+
+    inducted: int
+    on_belt: int
+    scans: int
+    ended: dict[str, int]  # reason word -> items
+    refused: dict[str, int]  # refusal word -> events
+    advices: int  # waybills in the manifest, intercepts without advice included
+    bytes: int  # of all arrays
+
+
+def counts(state: State) -> Counts:
+    totals = state.totals[0]
+    return Counts(
+        inducted=int(totals["inducted"]),
+        on_belt=int(totals["on_belt"]),
+        scans=int(totals["scans"]),
+        ended={reason.word: int(state.ended[reason]) for reason in Reason},
+        refused={refusal.word: int(state.refused[refusal]) for refusal in Refusal},
+        advices=int(state.manifest.counts[advices.USED]),
+        bytes=sum(array.nbytes for array in _arrays(state)),
+    )
+
+
+def chutes(state: State, count: int) -> Rows:
+    """CHUTE[count]: in_flight, dropped, plc_state, locked, by chute index."""
+    return state.chutes[:count]
+
+
+class TripLoad(NamedTuple):
+    """A departure and how many items hold a place in it."""
+
+    lane: int
+    trip: int  # index in the plan's trips
+    cutoff_ns: int
+    load: int
+
+
+def trip_loads(state: State) -> list[TripLoad]:
+    """Departures that are still open and hold at least one item."""
+    now_ns = int(state.totals[0]["now_ns"])
+    loads = []
+    for lane, row in enumerate(state.lanes):
+        for trip in range(int(row["first"]), int(row["end"])):
+            load = state.trips[trip]
+            if load["load"] > 0 and load["cutoff_ns"] > max(now_ns, int(row["sent_ns"])):
+                loads.append(TripLoad(lane, trip, int(load["cutoff_ns"]), int(load["load"])))
+    return loads
+
+
+def items_on_belt(state: State) -> list[Rows]:
+    """ITEM rows, line by line, the one heard of longest ago first."""
+    found = []
+    for belt in state.belts:
+        at = int(belt["oldest"])
+        while at >= 0:
+            found.append(state.items[at])
+            at = int(state.items[at]["newer"])
+    return found
+
+
+_MEANING: Final = tuple(name for name in ITEM.names or () if name not in {"chain", "older", "newer", "_pad"})
+
+
+def digest(state: State) -> str:
+    """sha256 over all that the core remembers, 64 hex digits.
+
+    It covers contents, not places: where in memory an item or an advice lies does not matter,
+    so a state restored from a snapshot equals the one that ran.
+    """
+    hashed = hashlib.sha256()
+    totals = [state.totals[name].tobytes() for name in TOTALS.names or () if name != "free_item"]
+    belts = [state.belts[name].tobytes() for name in ("armed_ns", "boot", "epoch", "greeted")]
+    items = [row[name].tobytes() for row in items_on_belt(state) for name in _MEANING]
+    rows = [state.ended, state.refused, state.clients, state.chutes, state.lanes["sent_ns"]]
+    for part in [*totals, *belts, *items, *(row.tobytes() for row in rows)]:
+        hashed.update(part)
+    hashed.update(np.array(trip_loads(state), np.int64).tobytes())
+    hashed.update(advices.contents(state.manifest).tobytes())
+    return hashed.hexdigest()
+
+
+def _arrays(part: Any) -> list[Any]:
+    if isinstance(part, np.ndarray):
+        return [part]
+    return [array for inner in part for array in _arrays(inner)]
