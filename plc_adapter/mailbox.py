@@ -45,6 +45,7 @@ A report's number is also its number on the wire, and the epoch is the wire's bo
 that starts again needs no memory, and the daemon drops what it has counted already.
 """
 
+from collections.abc import Sequence
 from enum import IntEnum
 from struct import Struct
 from typing import Final, Literal, NamedTuple
@@ -128,7 +129,7 @@ def to_words(block: bytes) -> list[int]:
     return list(_WORDS.unpack(block))
 
 
-def from_words(words: list[int]) -> bytes:
+def from_words(words: Sequence[int]) -> bytes:
     """The block of BLOCK_WORDS words. Raises Garbled when there are more, fewer or wider ones."""
     if len(words) != BLOCK_WORDS:
         raise Garbled(f"the PLC gave {len(words)} registers; a mailbox has {BLOCK_WORDS}")
@@ -222,7 +223,7 @@ class HostSide:
         if beat != self._plc_beat:
             self._plc_beat, self._heard_ns = beat, now_ns
         if epoch != self.epoch:
-            self._meet(epoch, echo, head)
+            self._meet(epoch, echo, head, tail)
             return []
         if echo != self.host_epoch:
             self._check_alone(echo)
@@ -244,7 +245,7 @@ class HostSide:
             raise Garbled("the PLC's epoch is 0: its mailbox program has not started; let it count epochs from 1")
         return self._u32(epoch), echo, beat, self._u32(head), tail, taken, line_state, clock
 
-    def _meet(self, epoch: int, echo: int, head: int) -> None:
+    def _meet(self, epoch: int, echo: int, head: int, tail: int) -> None:
         self.epoch = epoch
         self.host_epoch = echo % _LOW + 1  # another than the last adapter's, never 0
         self.ready = False
@@ -252,6 +253,11 @@ class HostSide:
         self.given = self.taken = 0
         self.torn_reads = 0
         self._head_high = head >> 16
+        self._start_at(head, tail)
+
+    def _start_at(self, head: int, tail: int) -> None:
+        # Until then the block says what the PLC says: another number might acknowledge what was never read.
+        self.read = self.acknowledged = max(head - (head - tail & _LOW), 0)
 
     def _check_alone(self, echo: int) -> None:
         if self.ready:
@@ -267,7 +273,7 @@ class HostSide:
         self.ready = head >> 16 == self._head_high
         self._head_high = head >> 16
         if self.ready:
-            self.read = self.acknowledged = max(head - (head - tail & _LOW), 0)
+            self._start_at(head, tail)
         return self.ready
 
     def _take_acknowledgement(self, taken: int) -> None:
@@ -297,9 +303,10 @@ class HostSide:
         if abs(unread) > 0x8000:  # only head's two words read at different moments look like this
             return head + 1
         if unread < 0:
+            epoch = self.epoch
             self.forget()
             raise Garbled(
-                f"the PLC's head went back from {self.read} to {head} within epoch {self.epoch}; "
+                f"the PLC's head went back from {self.read} to {head} within epoch {epoch}; "
                 "its program must begin a new epoch when it restarts"
             )
         if head - self.acknowledged > RING:
