@@ -7,37 +7,61 @@ own reader shows.
 from __future__ import annotations
 
 import csv
+import unicodedata
 from pathlib import Path
 from typing import Final, NamedTuple
 
 Row = dict[str, str]
 
 HEADERS: Final = {
-    "承运商": "carrier",
     "名称": "name",
-    "运单号规则": "waybill",
-    "生效日期": "valid_from",
+    "承运商": "carrier",
+    "承运商代码": "carrier",
     "站点": "station",
+    "站点代码": "station",
+    "路向": "lane",
+    "路向代码": "lane",
+    "格口": "chute",
+    "格口号": "chute",
+    "分拣线": "line",
+    "线": "line",
+    "星期": "days",
+    "日": "days",
+    "容量": "capacity",
+    "容量(件)": "capacity",
+    "运单格式": "waybill",
+    "运单号格式": "waybill",
+    "运单": "waybill",
+    "生效日期": "valid_from",
+    "启用日期": "valid_from",
     "类型": "kind",
     "乡镇": "township",
-    "路向": "lane",
-    "满载改走": "spill_to",
-    "星期": "days",
+    "备用路向": "spill_to",
+    "溢出路向": "spill_to",
+    "发车时间": "departs",
     "发车": "departs",
-    "截止分钟": "cutoff_min",
-    "容量": "capacity",
-    "格口": "chute",
-    "分拣线": "line",
+    "截止提前(分)": "cutoff_min",
+    "截止提前分钟": "cutoff_min",
+    "提前截止分钟": "cutoff_min",
     "位置": "position",
+    "位置(米)": "position",
+    "序号": "row",
+    "优先级": "row",
     "行号": "row",
+    "服务": "service",
     "产品": "service",
     "进出港": "flow",
-    "重量": "weight_g",
-    "长度": "length_mm",
+    "流向": "flow",
+    "重量(克)": "weight_g",
+    "重量克": "weight_g",
+    "长度(毫米)": "length_mm",
+    "长度毫米": "length_mm",
     "时间": "time",
-    "送往": "send_to",
-    "备注": "note",
+    "时段": "time",
+    "去向": "send_to",
+    "分到": "send_to",
     "原因": "reason",
+    "原因码": "reason",
 }
 ENCODINGS: Final = ("utf-8-sig", "gb18030")
 
@@ -68,10 +92,14 @@ def read(folder: Path) -> Tables:
 
 def _rows(path: Path) -> list[Row]:
     lines = csv.reader(_text(path).splitlines())
-    header = [HEADERS.get(cell.strip(), cell.strip()) for cell in next(lines, [])]
-    return [
-        dict(zip(header, (cell.strip() for cell in line), strict=False)) for line in lines if any(map(str.strip, line))
-    ]
+    header = [HEADERS.get(cell, cell) for cell in map(_plain, next(lines, []))]
+    return [dict(zip(header, map(_plain, line), strict=False)) for line in lines if any(map(str.strip, line))]
+
+
+def _plain(cell: str) -> str:
+    """A blank and a `-` both mean any, and full-width letters are meant as plain ones."""
+    text = unicodedata.normalize("NFKC", cell).strip()
+    return "" if text == "-" else text
 
 
 def _text(path: Path) -> str:

@@ -1,0 +1,77 @@
+"""A PLC program as a real Modbus TCP server: its mailbox is holding registers, read and written by anybody.
+
+Functions 3, 6, 16 and 23 reach the two blocks; every other register is an illegal address.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from pymodbus.constants import ExcCodes
+from pymodbus.server import ModbusTcpServer
+from pymodbus.simulator import DataType, SimData, SimDevice
+
+from plc_adapter.emulator.plc import PlcProgram
+from plc_adapter.mailbox import BLOCK_WORDS, from_words, to_words
+from plc_adapter.settings import Plc
+
+_FUNCTIONS: Final = (3, 6, 16, 23)
+
+
+class ModbusFace:
+    """Serves one line's PLC at the address that site.toml gives for it."""
+
+    def __init__(self, program: PlcProgram, settings: Plc, now_ns: Callable[[], int]) -> None:
+        self._program = program
+        self._settings = settings
+        self._now_ns = now_ns
+        self._server: ModbusTcpServer | None = None
+        self.requests = 0
+
+    async def start(self) -> None:
+        """Listen. Raises OSError with the address when it is taken."""
+        settings = self._settings
+        blocks = [
+            SimData(settings.reports_at, count=BLOCK_WORDS, datatype=DataType.REGISTERS, readonly=True),
+            SimData(settings.orders_at, count=BLOCK_WORDS, datatype=DataType.REGISTERS),
+        ]
+        device = SimDevice(settings.unit, simdata=blocks, action=self._touch)
+        self._server = ModbusTcpServer(device, address=(settings.host, settings.port))
+        try:
+            await self._server.serve_forever(background=True)
+        except RuntimeError as error:
+            raise OSError(
+                f"the emulated PLC cannot listen on {settings.host}:{settings.port}; "
+                "is another emulator running? Change [plc] port in site.toml"
+            ) from error
+
+    async def stop(self) -> None:
+        """Close the socket and its connections."""
+        if self._server is not None:
+            await self._server.shutdown()  # type: ignore[no-untyped-call] # pymodbus leaves it untyped
+            self._server = None
+
+    async def _touch(  # noqa: PLR0917 # pymodbus calls it with these, in this order
+        self,
+        function: int,
+        start: int,
+        address: int,
+        count: int,
+        registers: list[int],
+        written: list[int] | list[bool] | None,
+    ) -> ExcCodes | None:
+        """Called by pymodbus before it reads or changes registers[address - start] and the `count` that follow."""
+        self.requests += 1
+        if function not in _FUNCTIONS:
+            return ExcCodes.ILLEGAL_FUNCTION
+        reports_at, orders_at = (at - start for at in (self._settings.reports_at, self._settings.orders_at))
+        if written is not None:
+            block = registers[orders_at : orders_at + BLOCK_WORDS]
+            block[address - start - orders_at : address - start - orders_at + count] = map(int, written)
+            self._program.write(from_words(block), self._now_ns(), time.monotonic_ns())
+        elif address - start < reports_at + BLOCK_WORDS and reports_at < address - start + count:
+            block = to_words(self._program.read(self._now_ns(), time.monotonic_ns()))
+            registers[reports_at : reports_at + BLOCK_WORDS] = block
+        return None
