@@ -53,19 +53,22 @@ def words_of(block: bytes) -> list[int]:
     return list(struct.unpack(f">{BLOCK_WORDS}H", block))
 
 
+def pair(word_order: WordOrder, high: int, low: int) -> list[int]:
+    return [high, low] if word_order == "big" else [low, high]
+
+
 @pytest.mark.parametrize("word_order", ["big", "little"])
 def test_a_report_stands_where_the_table_says(word_order: WordOrder) -> None:
     host, plc = met(word_order, epoch=0x0001_0002)
     plc.report(Kind.DISCHARGE, 0xAAAA_BBBB, 101, Discharge.PASSED, at_ms=70_000)
     words = words_of(plc.block(70_005))
-    pair = (lambda high, low: [high, low]) if word_order == "big" else (lambda high, low: [low, high])
-    assert words[0:2] == pair(0x4853, 1)
-    assert words[2:4] == pair(1, 2)
+    assert words[0:2] == pair(word_order, 0x4853, 1)
+    assert words[2:4] == pair(word_order, 1, 2)
     assert words[4] == host.host_epoch
-    assert words[6:8] == pair(0, 1)
+    assert words[6:8] == pair(word_order, 0, 1)
     assert words[10] == 1
     assert words[11] == 70_005 & 0xFFFF
-    assert words[24:32] == [1, 7, *pair(0xAAAA, 0xBBBB), 101, 1, 70_000 & 0xFFFF, 1]
+    assert words[24:32] == [1, 7, *pair(word_order, 0xAAAA, 0xBBBB), 101, 1, 70_000 & 0xFFFF, 1]
     (report,) = host.receive(from_words(words), 0)
     assert report == (1, Kind.DISCHARGE, 0xAAAA_BBBB, 101, Discharge.PASSED, 5)
 
@@ -75,11 +78,10 @@ def test_an_order_stands_where_the_table_says(word_order: WordOrder) -> None:
     host, plc = met(word_order, epoch=0x0001_0002)
     assert host.give(Order(0xAAAA_BBBB, 101, 102, 250 * MS, 3))
     words = words_of(host.block(100 * MS, HostState.DECIDING))
-    pair = (lambda high, low: [high, low]) if word_order == "big" else (lambda high, low: [low, high])
-    assert words[0:4] == [*pair(0x4853, 1), *pair(1, 2)]
+    assert words[0:4] == [*pair(word_order, 0x4853, 1), *pair(word_order, 1, 2)]
     assert words[4] == host.host_epoch
     assert words[6:9] == [1, 0, 1]
-    assert words[24:32] == [1, *pair(0xAAAA, 0xBBBB), 101, 102, 150, 3, 1]
+    assert words[24:32] == [1, *pair(word_order, 0xAAAA, 0xBBBB), 101, 102, 150, 3, 1]
     assert plc.receive(from_words(words), 0) == [(0xAAAA_BBBB, 101, 102, 150, 3)]
 
 

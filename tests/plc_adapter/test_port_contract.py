@@ -1,0 +1,323 @@
+"""Every port keeps one contract: the same blocks, the same errors, fit to be called again after each."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol
+
+import pytest
+from modbus_plc import ORDERS_AT, REPORTS_AT, ModbusPlc
+
+from plc_adapter.loopback import LoopbackPort
+from plc_adapter.mailbox import BLOCK_BYTES, HostSide, HostState, Order, PlcSide, Told, WordOrder
+from plc_adapter.modbus import ModbusPort
+from plc_adapter.port import Garbled, Late, Port, PortError, Refused, Unreachable
+from sorter.records import NONE_16, Discharge, Kind
+
+
+class Bench(Protocol):
+    """A port, the PLC behind it, and the cable between."""
+
+    port: Port
+    plc: PlcSide
+    told: list[Told]
+
+    async def cut(self) -> None:
+        """Pull the cable, or switch the PLC's network off."""
+
+    async def mend(self) -> None:
+        """Put it back."""
+
+
+class LoopbackBench:
+    """A PlcSide in this process."""
+
+    def __init__(self, word_order: WordOrder = "big") -> None:
+        self.plc = PlcSide(7, word_order)
+        self.told: list[Told] = []
+        self.loopback = LoopbackPort(self.plc, self.told.extend, time.monotonic_ns)
+        self.port: Port = self.loopback
+
+    async def cut(self) -> None:
+        self.loopback.broken = True
+
+    async def mend(self) -> None:
+        self.loopback.broken = False
+
+
+class ModbusBench:
+    """A PlcSide behind a real Modbus server."""
+
+    def __init__(self, server: ModbusPlc) -> None:
+        self.server = server
+        self.plc = server.plc
+        self.told = server.told
+        self.port: Port = ModbusPort("127.0.0.1", server.port, reports_at=REPORTS_AT, orders_at=ORDERS_AT)
+
+    async def cut(self) -> None:
+        await self.server.stop()
+
+    async def mend(self) -> None:
+        await self.server.start()
+
+
+@asynccontextmanager
+async def loopback(word_order: WordOrder = "big") -> AsyncIterator[Bench]:
+    yield LoopbackBench(word_order)
+
+
+@asynccontextmanager
+async def modbus(word_order: WordOrder = "big", *, one_request: bool = True) -> AsyncIterator[ModbusBench]:
+    server = ModbusPlc(PlcSide(7, word_order), time.monotonic_ns, one_request=one_request)
+    await server.start()
+    bench = ModbusBench(server)
+    try:
+        yield bench
+    finally:
+        server.running.set()
+        await bench.port.close()
+        await server.stop()
+
+
+def modbus_in_two(word_order: WordOrder = "big") -> AbstractAsyncContextManager[Bench]:
+    return modbus(word_order, one_request=False)
+
+
+Maker = Callable[..., AbstractAsyncContextManager[Bench]]
+every_port = pytest.mark.parametrize("make", [loopback, modbus, modbus_in_two])
+
+
+async def trip(bench: Bench, host: HostSide) -> list[int]:
+    """Exchange until it works; the items reported."""
+    for _ in range(50):
+        try:
+            await bench.port.connect()
+            reports = host.receive(await bench.port.exchange(host.block(0, HostState.DECIDING)), 0)
+        except PortError:
+            await asyncio.sleep(0.01)
+        else:
+            host.acknowledge(host.read)
+            return [report.item for report in reports]
+    raise AssertionError("the port did not come back")
+
+
+def report(plc: PlcSide, item: int) -> bool:
+    return plc.report(Kind.DISCHARGE, item, 101, Discharge.DROPPED, 0)
+
+
+@every_port
+@pytest.mark.parametrize("word_order", ["big", "little"])
+def test_all_arrives_in_order_both_ways(make: Maker, word_order: WordOrder) -> None:
+    async def check() -> None:
+        async with make(word_order) as bench:
+            host = HostSide(word_order)
+            reported = given = 0
+            seen: list[int] = []
+            while len(seen) < 100:
+                while reported < 100 and report(bench.plc, 0xABCD_0000 + reported):
+                    reported += 1
+                while given < 100 and host.give(Order(0xABCD_0000 + given, 101, NONE_16, 10**9, 0)):
+                    given += 1
+                seen += await trip(bench, host)
+            assert seen == list(range(0xABCD_0000, 0xABCD_0000 + 100))
+            assert [told.item for told in bench.told] == list(range(0xABCD_0000, 0xABCD_0000 + given))
+
+    asyncio.run(check())
+
+
+@every_port
+def test_a_cut_loses_and_doubles_nothing(make: Maker) -> None:
+    async def check() -> None:
+        async with make() as bench:
+            host = HostSide()
+            reported, given = 0, 0
+            seen: list[int] = []
+            for round_ in range(12):
+                for _ in range(3):
+                    reported += report(bench.plc, reported + 1)
+                    given += host.give(Order(given + 1, 101, NONE_16, 10**9, 0))
+                if round_ % 3 == 1:
+                    await bench.cut()
+                    with pytest.raises(PortError):
+                        await bench.port.exchange(host.block(0, HostState.DECIDING))
+                    await bench.mend()
+                seen += await trip(bench, host)
+            for _ in range(3):
+                seen += await trip(bench, host)
+            assert seen == list(range(1, reported + 1))
+            assert [told.item for told in bench.told] == list(range(1, given + 1))
+
+    asyncio.run(check())
+
+
+@every_port
+def test_an_adapter_that_starts_again_goes_on(make: Maker) -> None:
+    async def check() -> None:
+        async with make() as bench:
+            first = HostSide()
+            for item in range(1, 6):
+                report(bench.plc, item)
+            seen = [item for _ in range(3) for item in await trip(bench, first)]
+            report(bench.plc, 6)
+            second = HostSide()
+            again = [item for _ in range(3) for item in await trip(bench, second)]
+            assert (seen, again) == ([1, 2, 3, 4, 5], [6])
+
+    asyncio.run(check())
+
+
+@every_port
+def test_a_plc_that_starts_again_is_met_anew(make: Maker) -> None:
+    async def check() -> None:
+        async with make() as bench:
+            host = HostSide()
+            for _ in range(3):
+                await trip(bench, host)
+            host.give(Order(1, 101, NONE_16, 10**9, 0))
+            bench.plc.restart(8)
+            report(bench.plc, 9)
+            seen = [item for _ in range(3) for item in await trip(bench, host)]
+            assert (seen, host.epoch, host.void) == ([9], 8, 1)
+            assert bench.told == []
+
+    asyncio.run(check())
+
+
+@every_port
+def test_reading_changes_nothing(make: Maker) -> None:
+    async def check() -> None:
+        async with make() as bench:
+            host = HostSide()
+            for _ in range(3):
+                await trip(bench, host)
+            before = (bench.plc.host_epoch, bench.plc.tail, bench.plc.taken, bench.plc.ignored)
+            assert len(await bench.port.read()) == BLOCK_BYTES
+            assert (bench.plc.host_epoch, bench.plc.tail, bench.plc.taken, bench.plc.ignored) == before
+
+    asyncio.run(check())
+
+
+@every_port
+def test_calls_without_a_plc_raise_and_never_hang(make: Maker) -> None:
+    async def check() -> None:
+        async with make() as bench:
+            await bench.cut()
+            calls: list[Callable[[], Awaitable[object]]] = [
+                bench.port.connect,
+                bench.port.read,
+                lambda: bench.port.exchange(bytes(BLOCK_BYTES)),
+            ]
+            for call in calls * 2:
+                with pytest.raises(Unreachable):
+                    await asyncio.wait_for(call(), 1.0)
+            await bench.port.close()
+            await bench.mend()
+            assert await trip(bench, HostSide()) == []
+
+    asyncio.run(check())
+
+
+def test_one_request_is_used_where_the_plc_can() -> None:
+    async def requests(*, one_request: bool) -> tuple[int, int]:
+        async with modbus(one_request=one_request) as bench:
+            host = HostSide()
+            await trip(bench, host)
+            before = bench.server.requests
+            await trip(bench, host)
+            return bench.server.requests - before, bench.server.writes
+
+    assert asyncio.run(requests(one_request=True)) == (2, 2)  # the simulator asks once to write, once to read
+    assert asyncio.run(requests(one_request=False)) == (2, 2)
+
+
+def test_a_frozen_plc_is_noticed_in_half_a_second_and_comes_back_by_itself() -> None:
+    async def check() -> None:
+        async with modbus() as bench:
+            host = HostSide()
+            for _ in range(3):
+                await trip(bench, host)
+            bench.server.running.clear()
+            began = time.monotonic()
+            with pytest.raises(Late, match="did not answer within 200 ms"):
+                await bench.port.exchange(host.block(0, HostState.DECIDING))
+            assert time.monotonic() - began >= 0.15
+            with pytest.raises(Late):
+                await bench.port.exchange(host.block(0, HostState.DECIDING))
+            with pytest.raises(Unreachable):  # so it is not half open for long
+                await bench.port.exchange(host.block(0, HostState.DECIDING))
+            report(bench.plc, 1)
+            bench.server.running.set()
+            seen = [item for _ in range(3) for item in await trip(bench, host)]
+            assert seen == [1]
+
+    asyncio.run(check())
+
+
+def test_a_late_answer_is_not_taken_for_the_next_one() -> None:
+    async def check() -> None:
+        async with modbus() as bench:
+            host = HostSide()
+            for _ in range(3):
+                await trip(bench, host)
+            bench.server.running.clear()
+            with pytest.raises(Late):
+                await bench.port.exchange(host.block(0, HostState.DECIDING))
+            report(bench.plc, 1)
+            bench.server.running.set()
+            await asyncio.sleep(0.05)  # the first answer arrives now
+            report(bench.plc, 2)
+            seen = [item for _ in range(3) for item in await trip(bench, host)]
+            assert seen == [1, 2]
+
+    asyncio.run(check())
+
+
+def test_a_half_open_connection_is_noticed() -> None:
+    async def check() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:  # the kernel connects; nobody ever answers
+            port = ModbusPort("127.0.0.1", listener.getsockname()[1])
+            await port.connect()
+            for _ in range(2):
+                with pytest.raises(Late):
+                    await port.exchange(bytes(BLOCK_BYTES))
+            with pytest.raises(Unreachable):
+                await port.exchange(bytes(BLOCK_BYTES))
+            await port.close()
+
+    asyncio.run(check())
+
+
+def test_registers_that_are_not_there_are_refused_with_their_address() -> None:
+    async def check() -> None:
+        async with modbus() as bench:
+            port = ModbusPort("127.0.0.1", bench.server.port, reports_at=150, orders_at=100)
+            await port.connect()
+            with pytest.raises(Refused, match="holding registers to write and read at 150"):
+                await port.exchange(bytes(BLOCK_BYTES))
+            with pytest.raises(Refused, match="reports_at"):
+                await port.read()
+            await port.close()
+
+    asyncio.run(check())
+
+
+def test_what_is_no_modbus_does_not_hang() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async def check() -> None:
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        port = ModbusPort("127.0.0.1", server.sockets[0].getsockname()[1])
+        await port.connect()
+        with pytest.raises((Late, Garbled, Unreachable)):
+            await asyncio.wait_for(port.exchange(bytes(BLOCK_BYTES)), 2.0)
+        await port.close()
+        server.close()
+        await server.wait_closed()
+
+    asyncio.run(check())
