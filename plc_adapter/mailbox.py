@@ -93,6 +93,19 @@ class LineState(IntEnum):
     FAULT = 2
 
 
+class PlcHead(NamedTuple):
+    """The first words of the PLC's block."""
+
+    epoch: int
+    host_epoch: int
+    heartbeat: int
+    head: int
+    tail: int
+    taken: int
+    line_state: int
+    clock_ms: int
+
+
 class Report(NamedTuple):
     """What the PLC tells, as the host reads it."""
 
@@ -142,6 +155,19 @@ def _same(value: int) -> int:
 
 def _swapped(value: int) -> int:
     return value >> 16 | (value & _LOW) << 16
+
+
+def look(block: bytes, word_order: WordOrder) -> PlcHead:
+    """The head of the PLC's block. Raises Garbled when this is no mailbox, and says why."""
+    if len(block) != BLOCK_BYTES:
+        raise Garbled(f"the PLC gave {len(block)} bytes; a mailbox has {BLOCK_BYTES}")
+    mark, epoch, echo, beat, head, tail, taken, line_state, clock_ms = _PLC_HEAD.unpack_from(block)
+    u32 = _same if word_order == "big" else _swapped
+    if u32(mark) != MARK:
+        raise Garbled(no_mark(mark, word_order))
+    if epoch == 0:
+        raise Garbled("the PLC's epoch is 0: its mailbox program has not started; let it count epochs from 1")
+    return PlcHead(u32(epoch), echo, beat, u32(head), tail, taken, line_state, clock_ms)
 
 
 def _place(number: int) -> int:
@@ -219,7 +245,11 @@ class HostSide:
 
         Raises Garbled when this is no mailbox, Refused when another adapter has taken the PLC over.
         """
-        epoch, echo, beat, head, tail, taken, self.line_state, clock = self._head(block)
+        try:
+            epoch, echo, beat, head, tail, taken, self.line_state, clock = look(block, self._word_order)
+        except Garbled:
+            self.forget()
+            raise
         if beat != self._plc_beat:
             self._plc_beat, self._heard_ns = beat, now_ns
         if epoch != self.epoch:
@@ -232,18 +262,6 @@ class HostSide:
             return []
         self._take_acknowledgement(taken)
         return self._reports(block, head, clock)
-
-    def _head(self, block: bytes) -> tuple[int, int, int, int, int, int, int, int]:
-        if len(block) != BLOCK_BYTES:
-            raise Garbled(f"the PLC gave {len(block)} bytes; a mailbox has {BLOCK_BYTES}")
-        mark, epoch, echo, beat, head, tail, taken, line_state, clock = _PLC_HEAD.unpack_from(block)
-        if self._u32(mark) != MARK:
-            self.forget()
-            raise Garbled(no_mark(mark, self._word_order))
-        if epoch == 0:
-            self.forget()
-            raise Garbled("the PLC's epoch is 0: its mailbox program has not started; let it count epochs from 1")
-        return self._u32(epoch), echo, beat, self._u32(head), tail, taken, line_state, clock
 
     def _meet(self, epoch: int, echo: int, head: int, tail: int) -> None:
         self.epoch = epoch
