@@ -140,15 +140,22 @@ class Plant:
     """
 
     def __init__(
-        self, belt: Belt, chutes: Sequence[Chute], load: Load, seed: int, faults: Faults | None = None
+        self,
+        belt: Belt,
+        chutes: Sequence[Chute],
+        load: Load,
+        seed: int,
+        *,
+        faults: Faults | None = None,
+        start_ns: int = 0,
     ) -> None:
-        """Raises ValueError for a chute beyond the lap, or arrivals out of order."""
+        """A belt that runs from `start_ns` on. Raises ValueError for a chute beyond the lap, or arrivals out of order."""
         self.belt = belt
         self.epoch = 1
         self.host_alive = True
         self.plc: deque[Entered | Left | Sensed] = deque()
         self.scans: list[Scan] = []
-        self.now_ns = 0
+        self.now_ns = start_ns
         self.missed = self.jams = self.bags = self.strays = 0
         self.dropped = self.inducted = 0
         count = len(load.arrive_ns)
@@ -174,7 +181,7 @@ class Plant:
         self._pushed = 0
         if any(later < sooner for sooner, later in zip(load.arrive_ns, load.arrive_ns[1:], strict=False)):
             raise ValueError(f"line {belt.name}: parcels must be brought in the order of their times")
-        self._queue_next(0, 0)
+        self._queue_next(0, -(-start_ns // self._cell_ns))
 
     def _bin(self, chute: Chute) -> _Bin:
         if not 0 < chute.position_m < self.belt.lap_m:

@@ -63,6 +63,24 @@ HEADERS: Final = {
     "原因": "reason",
     "原因码": "reason",
 }
+WORDS: Final = {
+    "进港": "inbound",
+    "出港": "outbound",
+    "村": "village",
+    "网点": "counter",
+    "外地": "city",
+    "客运": "bus",
+    "货运": "freight",
+    "村线": "village",
+    "航空": "air",
+    "冷链": "cold",
+    "干线": "linehaul",
+    "本地": "local",
+    "异常": "exception",
+}
+"""Chinese words of the columns kind and flow."""
+
+SEGMENTS: Final = ("一段码", "二段码", "三段码")
 ENCODINGS: Final = ("utf-8-sig", "gb18030")
 
 
@@ -99,7 +117,7 @@ def _rows(path: Path) -> list[Row]:
 def _plain(cell: str) -> str:
     """A blank and a `-` both mean any, and full-width letters are meant as plain ones."""
     text = unicodedata.normalize("NFKC", cell).strip()
-    return "" if text == "-" else text
+    return "" if text == "-" else WORDS.get(text, text)
 
 
 def _text(path: Path) -> str:
@@ -110,10 +128,19 @@ def _text(path: Path) -> str:
         return data.decode(ENCODINGS[1])
 
 
+def fits(cell: str, word: str) -> bool:
+    """Whether a cell of the tables means `word`: blank, a value, `A|B`, `78*`, and `!` before any of these."""
+    if not cell:
+        return True
+    wanted = [part.strip() for part in cell.removeprefix("!").split("|")]
+    found = any(word.startswith(part[:-1]) if part.endswith("*") else word == part for part in wanted)
+    return found != cell.startswith("!")
+
+
 def chutes_of(tables: Tables) -> dict[tuple[str, str], list[int]]:
     """(line, lane) -> its chutes' numbers, in file order. A chute may name several lanes: `A|B`."""
     found: dict[tuple[str, str], list[int]] = {}
     for row in tables.chutes:
-        for lane in filter(None, row.get("lane", "").split("|")):
+        for lane in filter(None, row["lane"].split("|")):
             found.setdefault((row["line"], lane.strip()), []).append(int(row["chute"]))
     return found

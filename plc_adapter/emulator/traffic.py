@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from plc_adapter.emulator import waybills
 from plc_adapter.emulator.plant import Load
-from plc_adapter.emulator.tables import Row, Tables, chutes_of
+from plc_adapter.emulator.tables import SEGMENTS, Row, Tables, chutes_of, fits
 
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -63,7 +63,8 @@ CARRIER_MIX: Final = {
 # Made up: items of one station, by its lane's kind.
 STATION_MIX: Final = {"local": 40.0, "linehaul": 20.0, "freight": 4.0, "bus": 1.5, "air": 2.0, "cold": 2.0}
 OUTBOUND_KINDS: Final = {"linehaul", "air", "cold"}
-PLAIN_SERVICE: Final = 0.85  # share of the first service
+STANDARD: Final = "standard"
+STANDARD_SHARE: Final = 0.85
 INDUCTS: Final = 4
 ADVICE_COLUMNS: Final = ("waybill", "carrier", "station", "service", "flow", "weight_g", "cancelled")
 FLOWS: Final = ("inbound", "outbound")
@@ -158,9 +159,9 @@ class _Site:
         self.carriers, self.forms = _carriers(tables.carriers, midnight.date())
         mix = np.array([CARRIER_MIX.get(name.upper(), 3) for name in self.carriers], float)
         self.carrier_mix = mix / mix.sum()
-        kinds = {row["lane"]: row.get("kind", "") for row in tables.lanes}
+        kinds = {row["lane"]: row["kind"] for row in tables.lanes}
         lanes = chutes_of(tables)
-        rows = [row for row in tables.stations if row.get("lane") in kinds]
+        rows = [row for row in tables.stations if row["lane"] in kinds]
         self.stations = [row["station"] for row in rows]
         station_kinds = [kinds[row["lane"]] for row in rows]
         self.weights = np.array([STATION_MIX.get(kind, 1.0) for kind in station_kinds])
@@ -213,24 +214,23 @@ def _carriers(rows: list[Row], on: date) -> tuple[list[str], list[list[waybills.
     """Carriers and their shapes; only a carrier's first row that is valid is used for new parcels."""
     forms: dict[str, list[waybills.Shape]] = {}
     for row in rows:
-        if row.get("valid_from", "") <= on.isoformat():
+        if row["valid_from"] <= on.isoformat():
             forms.setdefault(row["carrier"], waybills.shapes(row["waybill"]))
     return list(forms), list(forms.values())
 
 
 def _services(tables: Tables) -> list[str]:
-    words = [word for row in tables.rules for word in row.get("service", "").lstrip("!").split("|")]
-    return list(dict.fromkeys(word for word in words if word and word != "-" and "*" not in word))
+    words = [word.strip() for row in tables.rules for word in row["service"].removeprefix("!").split("|")]
+    return list(dict.fromkeys([STANDARD, *(word for word in words if word and "*" not in word)]))
 
 
 def _sort_codes(tables: Tables, carriers: list[str], stations: list[str]) -> dict[str, list[tuple[str, int]]]:
     at = {station: index for index, station in enumerate(stations)}
     found: dict[str, list[tuple[str, int]]] = {}
     for row in tables.sort_codes:
-        segments = [row.get(name, "") for name in ("一段码", "二段码", "三段码")]
-        text = "-".join(filter(None, segments))
-        for carrier in [row["carrier"]] if row.get("carrier") else carriers:
-            if row["station"] in at and text:
+        text = "-".join(filter(None, (row[name] for name in SEGMENTS)))
+        for carrier in carriers:
+            if row["station"] in at and text and fits(row["carrier"], carrier):
                 found.setdefault(carrier, []).append((text, at[row["station"]]))
     return found
 
@@ -305,7 +305,7 @@ class _Columns(NamedTuple):
 def _assemble(columns: _Columns, traits: _Traits, opens_ns: int, peak_items: int, rng: np.random.Generator) -> Day:
     site, items = columns.site, len(columns.texts)
     line = _named(site.lines, site.draw_lines(columns.station, rng))
-    service = _named(site.services or [""], _draw_services(len(site.services), items, rng))
+    service = _named(site.services, _draw_services(len(site.services), items, rng))
     carrier = _named(site.carriers, columns.carrier)
     station = _named(site.stations, columns.station)
     flow = _named(list(FLOWS), columns.outbound.astype(np.int64))
@@ -342,11 +342,9 @@ def _named(names: list[str], index: Ints) -> list[str]:
 
 
 def _draw_services(count: int, items: int, rng: np.random.Generator) -> Ints:
-    if count < 2:
-        return np.zeros(items, np.int64)
-    share = np.full(count, (1 - PLAIN_SERVICE) / (count - 1))
-    share[0] = PLAIN_SERVICE
-    return rng.choice(count, size=items, p=share)
+    share = np.full(count, (1 - STANDARD_SHARE) / max(count - 1, 1))
+    share[0] = STANDARD_SHARE
+    return rng.choice(count, size=items, p=share / share.sum())
 
 
 def _sizes(items: int, rng: np.random.Generator) -> Ints:
