@@ -48,7 +48,10 @@ class Line:
         self.parcels = day.of_line(name)
         start_ns = max(day.opens_ns, clock.now_ns())
         load = traffic.load_of(self.parcels)
-        self.plant = Plant(site.belts[name], site.chutes_of(name), load, seed, start_ns=start_ns)
+        # An epoch that was used before would make the daemon take new reports for repeats.
+        self.plant = Plant(
+            site.belts[name], site.chutes_of(name), load, seed, start_ns=start_ns, epoch=int(time.time())
+        )
         self.program = PlcProgram(self.plant, site.plcs[name].word_order, self._told)
         self.face = ModbusFace(self.program, site.plcs[name], clock.now_ns)
         self.latency_ns: list[int] = []
@@ -148,29 +151,28 @@ def build(site: Site, items: int, seed: int, clock: Clock, out: Path) -> Floor:
 
 async def run(floor: Floor, stopped: Callable[[], bool]) -> dict[str, Any]:
     """Run until every line is settled, the run-out is over or `stopped()`; write truth and figures, return these."""
-    began_s = time.monotonic()
     gc.collect()
     gc.freeze()
     gc.disable()  # a full collection over a day of parcels would stop the belts for minutes of site time
     try:
         for line in floor.lines:
             await line.face.start()
-        await _loop(floor, stopped)
+        wall_s = await _loop(floor, stopped)
     finally:
         gc.enable()
         for line in floor.lines:
             await line.face.stop()
             line.close()
-    figures = _figures(floor, time.monotonic() - began_s)
+    figures = _figures(floor, wall_s)
     _write_truth(floor)
     _write_json(floor.out / FIGURES, figures)
     return figures
 
 
-async def _loop(floor: Floor, stopped: Callable[[], bool]) -> None:
+async def _loop(floor: Floor, stopped: Callable[[], bool]) -> float:
+    """Real seconds from the first hour's begin to the end."""
     closes_ns = floor.day.opens_ns + OPEN_H * 3600 * NS_PER_S
-    closed_s = 0.0
-    told_s = 0.0
+    opened_s = closed_s = told_s = 0.0
     while not stopped() and not all(line.settled for line in floor.lines):
         now_ns, real_s = floor.clock.now_ns(), time.monotonic()
         for line in floor.lines:
@@ -178,12 +180,15 @@ async def _loop(floor: Floor, stopped: Callable[[], bool]) -> None:
         if real_s - told_s >= PROGRESS_S:
             told_s = real_s
             _write_json(floor.out / PROGRESS, _progress(floor, now_ns))
+        if now_ns >= floor.day.opens_ns:
+            opened_s = opened_s or real_s
         if now_ns > closes_ns:
             closed_s = closed_s or real_s
             if now_ns > closes_ns + RUN_OUT_NS and real_s > closed_s + RUN_OUT_REAL_S:
                 break
         await asyncio.sleep(TICK_S)
     _write_json(floor.out / PROGRESS, _progress(floor, floor.clock.now_ns()))
+    return time.monotonic() - opened_s if opened_s else 0.0
 
 
 def _progress(floor: Floor, now_ns: int) -> dict[str, Any]:
@@ -200,13 +205,14 @@ def _progress(floor: Floor, now_ns: int) -> dict[str, Any]:
     }
 
 
-def _figures(floor: Floor, real_s: float) -> dict[str, Any]:
+def _figures(floor: Floor, wall_s: float) -> dict[str, Any]:
     plants = [line.plant for line in floor.lines]
     latency_ms = np.array([ns for line in floor.lines for ns in line.latency_ns] or [0]) / 1e6
     p50, p99, p999 = np.percentile(latency_ms, [50, 99, 99.9])
     return {
         "items": len(floor.day.parcels),
         "peak_hour_items": floor.day.peak_hour_items,
+        "peak_items_per_s": floor.day.peak_hour_items / 3600,
         "inducted": sum(plant.inducted for plant in plants),
         "dropped": sum(plant.dropped for plant in plants),
         "left_on_belt": sum(plant.on_belt for plant in plants),
@@ -219,7 +225,7 @@ def _figures(floor: Floor, real_s: float) -> dict[str, Any]:
         "bags_changed": sum(plant.bags for plant in plants),
         "modbus_requests": sum(line.face.requests for line in floor.lines),
         "latency_ms": {"p50": p50, "p99": p99, "p999": p999, "max": latency_ms.max(), "count": len(latency_ms)},
-        "real_s": real_s,
+        "wall_s": wall_s,
     }
 
 

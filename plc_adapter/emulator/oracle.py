@@ -17,6 +17,7 @@ NS_PER_S: Final = 1_000_000_000
 DAY_MIN: Final = 1440
 SPILL_HOPS_MAX: Final = 4
 STANDARD: Final = "standard"
+FLOW_UNKNOWN: Final = "inbound"  # what an item counts as whose advice is missing
 REJECT: Final = "reject:"
 DAY_WORDS: Final = (
     ("1", "mon", "monday", "一", "周一", "星期一"),
@@ -124,14 +125,23 @@ class Oracle:
         return [carrier for carrier, pattern, since in self._patterns if since <= on and pattern.fullmatch(code)]
 
     def _by_sort_code(self, codes: tuple[str, ...], waybill: str, on: date) -> Known | None:
+        """What a label alone tells: nothing, when its sort codes name no station or do not agree."""
         carriers = self._carriers_of(waybill, on)
-        for code in codes:
-            parts = re.split(r"[-\s]+", code.upper())
-            for length in range(len(parts), 0, -1):
-                for carrier in carriers:
-                    station = self._sort_codes.get((carrier, "-".join(parts[:length])))
-                    if station:
-                        return Known(carrier, station, STANDARD, "inbound", 0, cancelled=False)
+        named = [self._of_sort_code(code.upper(), carriers) for code in codes if not self._carriers_of(code, on)]
+        found = [each for each in named if each is not None]
+        if len({station for _, station in found}) != 1:
+            return None
+        carrier, station = found[-1]
+        return Known(carrier, station, STANDARD, FLOW_UNKNOWN, 0, cancelled=False)
+
+    def _of_sort_code(self, code: str, carriers: list[str]) -> tuple[str, str] | None:
+        """The longest part of the code, cut at dashes, that one of the carriers and no second one uses."""
+        parts = code.split("-")
+        for length in range(len(parts), 0, -1):
+            text = "-".join(parts[:length])
+            users = [carrier for carrier in dict.fromkeys(carriers) if (carrier, text) in self._sort_codes]
+            if users:
+                return (users[0], self._sort_codes[users[0], text]) if len(users) == 1 else None
         return None
 
     def _by_rules(self, known: Known, seen: Seen, local: datetime) -> Demand:

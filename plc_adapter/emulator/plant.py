@@ -148,10 +148,14 @@ class Plant:
         *,
         faults: Faults | None = None,
         start_ns: int = 0,
+        epoch: int = 1,
     ) -> None:
-        """A belt that runs from `start_ns` on. Raises ValueError for a chute beyond the lap, or arrivals out of order."""
+        """A belt that runs from `start_ns` on, in the PLC's `epoch`.
+
+        Raises ValueError for a chute beyond the lap, or arrivals out of order.
+        """
         self.belt = belt
-        self.epoch = 1
+        self.epoch = epoch
         self.host_alive = True
         self.plc: deque[Entered | Left | Sensed] = deque()
         self.scans: list[Scan] = []

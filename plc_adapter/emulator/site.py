@@ -9,7 +9,7 @@ import msgspec
 
 from plc_adapter import settings
 from plc_adapter.emulator import tables
-from plc_adapter.emulator.plant import Belt, Chute
+from plc_adapter.emulator.plant import NS_PER_S, Belt, Chute
 
 
 class Site(NamedTuple):
@@ -21,7 +21,8 @@ class Site(NamedTuple):
     keys: Path | None
     tables: tables.Tables
     utc_offset_h: float
-    window_s: float  # the longest time from a scanner to its first divert
+    window_ns: int  # the longest time from a scanner to its first divert
+    max_laps: dict[str, int]
 
     def chutes_of(self, line: str) -> list[Chute]:
         """The chutes that stand along a line."""
@@ -36,6 +37,7 @@ class _Belt(msgspec.Struct):
     speed_m_s: float
     lap_m: float
     scanner_to_divert_m: float
+    max_laps: int = 3
 
 
 class _File(msgspec.Struct):
@@ -64,5 +66,6 @@ def load(folder: Path) -> Site:
         adapter.keys,
         tables.read(folder / file.rules),
         file.utc_offset_h,
-        max(belt.scanner_to_divert_m / belt.speed_m_s for belt in file.line.values()),
+        round(max(belt.scanner_to_divert_m / belt.speed_m_s for belt in file.line.values()) * NS_PER_S),
+        {name: belt.max_laps for name, belt in file.line.items()},
     )
