@@ -1,0 +1,362 @@
+"""One line: the PLC's reports become numbered messages on the wire, the daemon's diverts become orders.
+
+`Runner` does it without sockets, clocks or waiting, so that a simulation can step it; `drive`
+puts it between a real port and a real wire.
+
+A report keeps its number from the PLC to the daemon's disk, and the PLC's epoch is the boot of
+the wire. Its place in the PLC's ring is given back when it is on disk; only when more than half
+of the ring waits for that does the wire's outbox answer for the reports, so that a slow or dead
+daemon never stops a PLC.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple, Protocol
+
+from plc_adapter.mailbox import RING, SILENT_NS, HostSide, HostState, Order, Report, WordOrder
+from plc_adapter.port import Port, PortError
+from sorter.clock import Clock
+from sorter.reasons import Reason
+from sorter.records import NONE_16, ChuteState, Kind
+from sorter.records import Discharge as Discharged
+from sorter.wire.frames import Chute, Discharge, Divert, Item, Ping, Refuse
+from sorter.wire.session import OutboxFull
+
+DIVERTS_MAX: Final = 1024  # more wait only when the PLC takes none; the oldest is given up
+HOLD: Final = RING // 2
+NS_PER_MS: Final = 1_000_000
+RETRY_S: Final = 0.1  # between attempts to reach a PLC
+PAUSE_S: Final = 0.002  # between exchanges that had little to carry
+FLUSH_S: Final = 2.0  # how long a stopping adapter waits for the daemon's disk
+
+_REASONS: Final = {reason.word: int(reason) for reason in Reason}
+_OUTCOMES: Final[tuple[Literal["dropped", "passed", "lost"], ...]] = ("dropped", "passed", "lost")
+_STATES: Final[tuple[Literal["open", "full", "blocked", "changing"], ...]] = ("open", "full", "blocked", "changing")
+
+assert tuple(outcome.name.lower() for outcome in Discharged) == _OUTCOMES
+assert tuple(state.name.lower() for state in ChuteState if state != ChuteState.LOCKED) == _STATES
+
+Message = Item | Discharge | Chute | Ping
+
+
+class Wire(Protocol):
+    """What a runner needs of a client of the daemon: one boot of it. Nothing here waits.
+
+    `post` numbers from the `first` that the wire was opened with, one by one.
+    """
+
+    @property
+    def unacknowledged(self) -> int:
+        """How many messages are not known to be on the daemon's disk."""
+
+    @property
+    def last(self) -> int | None:
+        """The last number of this boot on the daemon's disk when it welcomed us; None: not welcomed yet."""
+
+    def post(self, message: Message) -> int:
+        """Number a message and queue it. Raises OutboxFull."""
+
+    def poll(self) -> list[Divert]:
+        """Send what is due, receive what has come."""
+
+    def refusals(self) -> Sequence[Refuse]:
+        """What the daemon refused since the last call."""
+
+    def close(self) -> None:
+        """Close it; what is not acknowledged is dropped."""
+
+
+OpenWire = Callable[[int, int], Wire]
+"""(boot, first number that follows) -> a wire."""
+
+
+class Link(enum.StrEnum):
+    """How a runner stands with its PLC."""
+
+    AWAY = "away"  # no exchange works
+    MEETING = "meeting"  # blocks come, but the two sides do not know each other yet
+    SILENT = "silent"  # blocks come, but the PLC's heartbeat stands still
+    TALKING = "talking"
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a runner did since it started."""
+
+    exchanges: int = 0
+    reports: int = 0  # read from the PLC
+    orders: int = 0  # given to the PLC
+    stale: int = 0  # diverts not given: their deadline had passed
+    overflow: int = 0  # diverts not given: too many waited
+    void: int = 0  # diverts not given: the PLC had restarted
+    unknown: int = 0  # reports of a kind, outcome or state that is none
+    lost: int = 0  # reports that never reach the daemon: overruns, or an adapter that died with them
+    repeats: int = 0  # reports that were on the daemon's disk already
+    reused: int = 0  # times a PLC began again at 1 in an epoch the daemon knows
+    refused: int = 0  # messages the daemon refused
+    errors: int = 0  # exchanges that failed
+    epochs: int = 0  # PLC starts seen
+
+
+class Read(NamedTuple):
+    """A report, ready for the wire."""
+
+    epoch: int
+    number: int
+    message: Message
+
+
+class Runner:
+    """Between one PLC's mailbox and one wire: `out`, exchange, `take`, again; `failed` when it failed.
+
+    `silent_ns` is how much site time may pass without a new heartbeat of the PLC.
+    """
+
+    def __init__(
+        self, line: str, open_wire: OpenWire, *, word_order: WordOrder = "big", silent_ns: int = SILENT_NS
+    ) -> None:
+        self.line = line
+        self.host = HostSide(word_order)
+        self.counts = Counts()
+        self.error = ""  # why the PLC is away; empty when it is not
+        self.refusals: deque[Refuse] = deque(maxlen=16)
+        self._open_wire = open_wire
+        self._silent_ns = silent_ns
+        self._wire: Wire | None = None
+        self._epoch = 0  # the one that `_wire` speaks for
+        self._generation = 0  # how often the PLC used that epoch again
+        self._posted = 0  # number of the last report that the wire has
+        self._settled = False  # `_posted` agrees with what the daemon has on disk
+        self._reads: deque[Read] = deque()  # not handed to the wire yet
+        self._diverts: deque[Divert] = deque()
+        self._silent = False
+        self._carried = 0
+
+    @property
+    def link(self) -> Link:
+        """How it stands with its PLC."""
+        if self.error:
+            return Link.AWAY
+        if not self.host.ready:
+            return Link.MEETING
+        return Link.SILENT if self._silent else Link.TALKING
+
+    @property
+    def deciding(self) -> bool:
+        """Whether the daemon has welcomed the PLC's epoch."""
+        return self._settled and self._epoch == self.host.epoch
+
+    @property
+    def unacknowledged(self) -> int:
+        """Messages that are not known to be on the daemon's disk."""
+        return len(self._reads) + (0 if self._wire is None else self._wire.unacknowledged)
+
+    @property
+    def busy(self) -> bool:
+        """Whether more is likely to wait: the last exchange carried much, or orders have room."""
+        return self._carried >= HOLD or (bool(self._diverts) and self.host.room > 0)
+
+    def step(self, now_ns: int, exchange: Callable[[bytes], bytes]) -> bool:
+        """One whole round without an event loop; whether the PLC was reached."""
+        try:
+            self.take(exchange(self.out(now_ns)), now_ns)
+        except PortError as error:
+            self.failed(error)
+            return False
+        return True
+
+    def out(self, now_ns: int) -> bytes:
+        """The block to write to the PLC now."""
+        self.talk()
+        self._acknowledge()
+        self._carried = self._give(now_ns)
+        return self.host.block(now_ns, HostState.DECIDING if self.deciding else HostState.AWAY)
+
+    def take(self, block: bytes, now_ns: int) -> None:
+        """The PLC's block as read. Raises Garbled and Refused."""
+        host = self.host
+        epoch = host.epoch
+        reports = host.receive(block, now_ns)
+        self.error = ""
+        self.counts.exchanges += 1
+        if host.epoch != epoch:
+            self.counts.epochs += 1
+            self.counts.void += len(self._diverts)
+            self._diverts.clear()
+        self._silent = host.silent_ns(now_ns) > self._silent_ns
+        for report in reports:
+            self._reads.append(Read(host.epoch, report.number, self._message(report, now_ns)))
+        self.counts.reports += len(reports)
+        self._carried += len(reports)
+        self.talk()
+
+    def failed(self, error: PortError) -> None:
+        """An exchange failed."""
+        self.error = str(error)
+        self.counts.errors += 1
+        self._carried = 0
+        self.talk()
+
+    def talk(self) -> None:
+        """Bring the wire up to date: what was read goes out, diverts come in."""
+        self._follow_epoch()
+        wire = self._wire
+        if wire is None:
+            return
+        self._settle(wire)
+        self._post(wire)
+        self._queue(wire.poll())
+        for refusal in wire.refusals():
+            self.counts.refused += 1
+            self.refusals.append(refusal)
+
+    def close(self) -> None:
+        """Let go of the wire."""
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
+
+    def _follow_epoch(self) -> None:
+        """Speak for the epoch that is read, once all of the one before is on disk."""
+        epoch = self._reads[0].epoch if self._reads else self.host.epoch
+        if not self.host.ready or epoch == self._epoch or (self._wire is not None and self._wire.unacknowledged):
+            return
+        self._epoch = epoch
+        self._generation = 0
+        self._open(self._reads[0].number if self._reads else self.host.acknowledged + 1)
+
+    def _open(self, first: int) -> None:
+        self.close()
+        self._settled = False
+        self._posted = first - 1
+        self._wire = self._open_wire(self._generation << 32 | self._epoch, first)
+
+    def _settle(self, wire: Wire) -> None:
+        """Go on where the daemon's disk ends, which the PLC may not have heard of."""
+        last = wire.last
+        if self._settled or last is None:
+            return
+        if last == self._posted:
+            self._settled = True
+        elif self._epoch == self.host.epoch and last > self.host.read:
+            # The daemon knows numbers that this PLC never gave: it forgot its epoch. To take its
+            # reports for repeats would swallow them all.
+            self.counts.reused += 1
+            self._generation += 1
+            self._open(self._posted + 1)
+        else:
+            self._open(last + 1)
+
+    def _post(self, wire: Wire) -> None:
+        if not self._settled:
+            return
+        with contextlib.suppress(OutboxFull):  # the PLC keeps what there is no room for
+            while self._reads and self._reads[0].epoch == self._epoch:
+                read = self._reads[0]
+                while self._posted < read.number - 1:  # a number that nobody will ever send holds back all behind it
+                    self._posted = wire.post(Ping(seq=self._posted + 1))
+                    self.counts.lost += 1
+                if read.number > self._posted:
+                    self._posted = wire.post(read.message)
+                    assert self._posted == read.number
+                else:
+                    self.counts.repeats += 1
+                self._reads.popleft()
+
+    def _queue(self, diverts: list[Divert]) -> None:
+        if self._epoch != self.host.epoch:
+            self.counts.void += len(diverts)
+            return
+        self._diverts.extend(diverts)
+        while len(self._diverts) > DIVERTS_MAX:
+            self._diverts.popleft()
+            self.counts.overflow += 1
+
+    def _give(self, now_ns: int) -> int:
+        """Fill the ring with orders that are still in time; how many."""
+        if self._silent:
+            return 0
+        given = 0
+        while self._diverts and self.host.room:
+            divert = self._diverts.popleft()
+            if divert.deadline_ns - now_ns < NS_PER_MS:
+                self.counts.stale += 1
+                continue
+            alternate = NONE_16 if divert.alternate is None else divert.alternate
+            reason = _REASONS.get(divert.reason, NONE_16)
+            self.host.give(Order(divert.item, divert.chute, alternate, divert.deadline_ns, reason))
+            given += 1
+        self.counts.orders += given
+        return given
+
+    def _acknowledge(self) -> None:
+        wire, host = self._wire, self.host
+        if wire is None or not self.deciding:
+            return
+        on_disk = self._posted - wire.unacknowledged
+        enough = host.read - on_disk <= HOLD
+        host.acknowledge(min(on_disk if enough else self._posted, host.read))
+
+    def _message(self, report: Report, now_ns: int) -> Message:
+        number, kind, item, point, value, age_ms = report
+        t_ns = max(now_ns - age_ms * NS_PER_MS, 0)
+        if kind == Kind.ITEM:
+            return Item(seq=number, item=item, induct=point, t_ns=t_ns)
+        if kind == Kind.DISCHARGE and value < len(_OUTCOMES):
+            chute = None if point == NONE_16 else point
+            return Discharge(seq=number, item=item, chute=chute, outcome=_OUTCOMES[value], t_ns=t_ns)
+        if kind == Kind.CHUTE and value < len(_STATES) and point != NONE_16:
+            return Chute(seq=number, chute=point, state=_STATES[value], t_ns=t_ns)
+        self.counts.unknown += 1
+        return Ping(seq=number)
+
+
+async def drive(
+    runner: Runner, port: Port, *, clock: Clock, poll_ns: int, stop: asyncio.Event, wake: asyncio.Event
+) -> None:
+    """Exchange with the PLC until `stop` is set, then wait for the daemon's disk.
+
+    Everything above decides; this waits: `poll_ns` of site time when there is nothing to do, less
+    when `wake` tells that diverts may have come, and not at all while there is traffic.
+    """
+    rest_s = clock.real_s(poll_ns) - PAUSE_S
+    while not stop.is_set():
+        try:
+            await port.connect()
+            block = await port.exchange(runner.out(clock.now_ns()))
+            runner.take(block, clock.now_ns())
+        except PortError as error:
+            runner.failed(error)
+            await asyncio.sleep(RETRY_S)
+            continue
+        if runner.busy:
+            await asyncio.sleep(0)
+            continue
+        wake.clear()
+        await asyncio.sleep(PAUSE_S)
+        if rest_s > 0:
+            runner.talk()
+            if not runner.busy:
+                await _wait(wake, rest_s)
+    await _flush(runner)
+    await port.close()
+    runner.close()
+
+
+async def _flush(runner: Runner) -> None:
+    for _ in range(round(FLUSH_S / PAUSE_S)):
+        if not runner.unacknowledged:
+            return
+        runner.talk()
+        await asyncio.sleep(PAUSE_S)
+
+
+async def _wait(event: asyncio.Event, timeout_s: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), timeout_s)
