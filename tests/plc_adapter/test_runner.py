@@ -1,0 +1,373 @@
+"""The runner between a PLC and a daemon: each report on disk once, each divert told once or counted."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from one_line_daemon import OneLineDaemon
+
+from plc_adapter.loopback import LoopbackPort
+from plc_adapter.mailbox import RING, HostState, PlcSide, Told
+from plc_adapter.runner import DIVERTS_MAX, HOLD, Link, Runner
+from sorter.records import NONE_16, ChuteState, Kind
+from sorter.records import Discharge as Discharged
+from sorter.wire.frames import Chute, Discharge, Divert, Item, Ping
+
+MS = 1_000_000
+S = 1000 * MS
+
+
+class Floor:
+    """One line with all its parts, stepped by hand. The PLC keeps what its ring has no room for."""
+
+    def __init__(self, epoch: int = 7) -> None:
+        self.now_ns = 1_000 * S
+        self.plc = PlcSide(epoch)
+        self.pending: list[tuple[int, int, int, int]] = []
+        self.told: list[Told] = []
+        self.daemon = OneLineDaemon()
+        self.port = LoopbackPort(self.plc, self.told.extend, lambda: self.now_ns)
+        self.runner = self.new_runner()
+        self.items = 0
+
+    def new_runner(self) -> Runner:
+        return Runner("L1", self.daemon.open)
+
+    def report(self, kind: Kind, item: int, point: int = 101, value: int = 0) -> None:
+        self.pending.append((kind, item, point, value))
+
+    def drop(self) -> None:
+        self.items += 1
+        self.report(Kind.DISCHARGE, self.items)
+
+    def order(self, item: int, in_ms: int = 1000) -> None:
+        deadline_ns = self.now_ns + in_ms * MS
+        self.daemon.orders.append(Divert(line="L1", item=item, chute=101, reason="no_read", deadline_ns=deadline_ns))
+
+    def trip(self) -> None:
+        self.now_ns += 10 * MS
+        while self.pending and self.plc.report(*self.pending[0], self.now_ns // MS):
+            self.pending.pop(0)
+        self.runner.step(self.now_ns, self.port.exchange_now)
+
+    def trips(self, count: int) -> None:
+        for _ in range(count):
+            self.trip()
+
+    def settle(self) -> None:
+        self.daemon.away = False
+        self.port.broken = False
+        for _ in range(60):
+            self.trip()
+            self.daemon.sync()
+
+
+def link_of(floor: Floor) -> Link:
+    return floor.runner.link
+
+
+def host_state_of(floor: Floor) -> HostState:
+    return floor.plc.host_state
+
+
+def met() -> Floor:
+    floor = Floor()
+    floor.trips(4)
+    assert floor.runner.deciding
+    assert link_of(floor) is Link.TALKING
+    return floor
+
+
+def test_reports_become_messages_with_their_time() -> None:
+    floor = met()
+    at_ms = floor.now_ns // MS
+    assert floor.plc.report(Kind.ITEM, 5, 3, 0, at_ms)
+    assert floor.plc.report(Kind.DISCHARGE, 5, 101, Discharged.PASSED, at_ms + 4)
+    assert floor.plc.report(Kind.DISCHARGE, 6, NONE_16, Discharged.LOST, at_ms + 4)
+    assert floor.plc.report(Kind.CHUTE, 0, 102, ChuteState.FULL, at_ms + 10)
+    floor.trip()
+    began_ns = at_ms * MS
+    assert floor.daemon.journal == [
+        (7, Item(seq=1, item=5, induct=3, t_ns=began_ns)),
+        (7, Discharge(seq=2, item=5, chute=101, outcome="passed", t_ns=began_ns + 4 * MS)),
+        (7, Discharge(seq=3, item=6, outcome="lost", t_ns=began_ns + 4 * MS)),
+        (7, Chute(seq=4, chute=102, state="full", t_ns=began_ns + 10 * MS)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "point", "value"),
+    [(99, 101, 0), (Kind.DISCHARGE, 101, 3), (Kind.CHUTE, 101, ChuteState.LOCKED), (Kind.CHUTE, NONE_16, 0)],
+)
+def test_a_report_without_meaning_uses_its_number_and_no_more(kind: int, point: int, value: int) -> None:
+    floor = met()
+    assert floor.plc.report(kind, 5, point, value, 0)
+    floor.drop()
+    floor.trip()
+    assert [type(message) for _, message in floor.daemon.journal] == [Ping, Discharge]
+    assert floor.runner.counts.unknown == 1
+
+
+def test_diverts_become_orders() -> None:
+    floor = met()
+    floor.daemon.orders.append(
+        Divert(line="L1", item=9, chute=101, alternate=102, reason="no_read", deadline_ns=floor.now_ns + 500 * MS)
+    )
+    floor.trips(2)
+    assert floor.told == [Told(9, 101, 102, 490, 3)]
+    floor.order(10)
+    floor.trips(2)
+    assert floor.told[1] == Told(10, 101, NONE_16, 990, 3)
+
+
+def test_a_divert_that_is_late_is_counted_and_not_given() -> None:
+    floor = met()
+    floor.order(1, in_ms=-1)
+    floor.order(2, in_ms=0)
+    floor.order(3)
+    floor.trips(2)
+    assert [told.item for told in floor.told] == [3]
+    assert (floor.runner.counts.stale, floor.runner.counts.orders) == (2, 1)
+
+
+def test_diverts_wait_while_the_plc_takes_none_and_the_oldest_are_given_up() -> None:
+    floor = met()
+    floor.port.broken = True
+    for item in range(DIVERTS_MAX + 20):
+        floor.order(item, in_ms=10_000)
+    floor.trips(3)
+    assert link_of(floor) is Link.AWAY
+    floor.port.broken = False
+    floor.trips(DIVERTS_MAX // RING + 20)
+    given = [told.item for told in floor.told]
+    assert floor.runner.counts.overflow > 0
+    assert given == list(range(DIVERTS_MAX + 20))[floor.runner.counts.overflow :]
+
+
+def test_no_orders_go_to_a_plc_whose_heart_stands_still() -> None:
+    floor = met()
+    frozen = floor.plc.block(0)
+
+    def exchange(out: bytes) -> bytes:
+        return frozen
+
+    for _ in range(52):
+        floor.now_ns += 10 * MS
+        floor.runner.step(floor.now_ns, exchange)
+    assert link_of(floor) is Link.SILENT
+    given = floor.runner.counts.orders
+    floor.order(1, in_ms=100)
+    floor.order(2, in_ms=10_000)
+    for _ in range(20):
+        floor.now_ns += 10 * MS
+        floor.runner.step(floor.now_ns, exchange)
+    assert floor.runner.counts.orders == given
+    floor.trips(3)
+    assert link_of(floor) is Link.TALKING
+    assert [told.item for told in floor.told] == [2]
+    assert floor.runner.counts.stale == 1
+
+
+def test_a_place_is_given_back_when_the_report_is_on_disk() -> None:
+    floor = met()
+    for _ in range(HOLD):
+        floor.drop()
+    floor.trips(5)
+    assert len(floor.daemon.items(7)) == HOLD
+    assert floor.plc.tail == 0
+    floor.daemon.sync()
+    floor.trips(2)
+    assert floor.plc.tail == HOLD
+
+
+def test_a_daemon_that_is_slow_or_away_does_not_stop_the_plc() -> None:
+    floor = met()
+    floor.daemon.away = True
+    for _ in range(500):
+        floor.drop()
+    floor.trips(200)
+    assert floor.pending == []
+    assert floor.runner.unacknowledged == 500
+    floor.settle()
+    assert floor.daemon.items(7) == list(range(1, 501))
+    assert floor.runner.unacknowledged == 0
+
+
+def test_an_outbox_that_is_full_leaves_reports_with_the_plc() -> None:
+    floor = met()
+    floor.daemon.away = True
+    floor.daemon.outbox_max = 40
+    for _ in range(100):
+        floor.drop()
+    floor.trips(100)
+    assert floor.runner.host.lost == 0
+    assert len(floor.pending) >= 100 - 40 - RING
+    floor.settle()
+    assert floor.daemon.items(7) == list(range(1, 101))
+
+
+def test_an_adapter_that_starts_again_loses_and_doubles_nothing() -> None:
+    floor = met()
+    for round_ in range(30):
+        for _ in range(round_ % HOLD):
+            floor.drop()
+        floor.trips(1 + round_ % 3)
+        floor.daemon.sync()
+        if round_ % 4 == 0:
+            floor.runner = floor.new_runner()
+    floor.settle()
+    assert floor.daemon.items(7) == list(range(1, floor.items + 1))
+    assert floor.daemon.boots == [7]
+    assert not any(isinstance(message, Ping) for _, message in floor.daemon.journal)
+
+
+def test_what_died_with_an_adapter_is_counted_and_holds_nothing_back() -> None:
+    floor = met()
+    floor.daemon.away = True
+    for _ in range(50):
+        floor.drop()
+    floor.trips(30)
+    floor.runner = floor.new_runner()
+    for _ in range(5):
+        floor.drop()
+    floor.settle()
+    items = floor.daemon.items(7)
+    assert floor.runner.counts.lost == 55 - len(items)
+    assert items == list(range(floor.runner.counts.lost + 1, 56))
+    assert floor.daemon.boots == [7]
+
+
+def test_an_overrun_is_counted_and_holds_nothing_back() -> None:
+    floor = met()
+    for item in range(1, 12):
+        floor.plc.tail = floor.plc.head
+        floor.plc.report(Kind.DISCHARGE, item, 101, 0, 0)
+    floor.trip()
+    assert floor.daemon.items(7) == list(range(4, 12))
+    assert floor.runner.counts.lost == 3
+
+
+def test_a_plc_that_starts_again_is_another_boot_after_the_last_ones_reports() -> None:
+    floor = met()
+    floor.daemon.away = True
+    for _ in range(10):
+        floor.drop()
+    floor.trips(10)
+    floor.order(1)
+    floor.plc.restart(8)
+    floor.items = 100
+    for _ in range(3):
+        floor.drop()
+    floor.trips(10)
+    assert not floor.runner.deciding
+    floor.settle()
+    assert floor.daemon.items(7) == list(range(1, 11))
+    assert floor.daemon.items(8) == [101, 102, 103]
+    assert [boot for boot, _ in floor.daemon.journal] == sorted(boot for boot, _ in floor.daemon.journal)
+    assert floor.told == []
+    assert floor.runner.counts.void == 1
+    assert floor.runner.counts.epochs == 2
+
+
+def test_an_epoch_that_was_used_before_does_not_swallow_reports() -> None:
+    floor = met()
+    for _ in range(20):
+        floor.drop()
+    floor.settle()
+    floor.plc = PlcSide(7)
+    floor.port = LoopbackPort(floor.plc, floor.told.extend, lambda: floor.now_ns)
+    floor.runner = floor.new_runner()
+    for _ in range(3):
+        floor.drop()
+    floor.settle()
+    assert floor.daemon.items(7) == list(range(1, 21))
+    assert floor.daemon.items(1 << 32 | 7) == [21, 22, 23]
+    assert floor.runner.counts.reused == 1
+
+
+def test_a_daemon_with_an_empty_ledger_goes_on_where_the_plc_is() -> None:
+    floor = met()
+    for _ in range(20):
+        floor.drop()
+    floor.settle()
+    floor.daemon = OneLineDaemon()
+    floor.runner = floor.new_runner()
+    floor.drop()
+    floor.settle()
+    assert floor.daemon.items(7) == [21]
+    assert floor.runner.counts.lost == 0
+
+
+def test_the_plc_is_told_whether_the_daemon_decides() -> None:
+    floor = Floor()
+    floor.daemon.away = True
+    floor.trips(4)
+    assert host_state_of(floor) is HostState.AWAY
+    floor.daemon.away = False
+    floor.trips(2)
+    assert host_state_of(floor) is HostState.DECIDING
+
+
+class Faults(Floor):
+    """A floor on which anything may fail; it remembers what each epoch of the PLC reported."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reported: dict[int, list[int]] = {7: []}
+        self.lost_before = 0
+
+    def drop(self) -> None:
+        super().drop()
+        self.reported[self.plc.epoch].append(self.items)
+
+    def divert(self) -> None:
+        self.order(self.items, in_ms=10**6)
+
+    def sync(self) -> None:
+        self.daemon.sync()
+
+    def cable(self) -> None:
+        self.port.broken = not self.port.broken
+
+    def daemon_goes_or_comes(self) -> None:
+        self.daemon.away = not self.daemon.away
+
+    def adapter_starts(self) -> None:
+        self.lost_before += self.runner.counts.lost
+        self.runner = self.new_runner()
+
+    def plc_starts(self) -> None:
+        self.reported[self.plc.epoch] = self.reported[self.plc.epoch][: self.plc.tail]  # the rest may die with it
+        self.pending.clear()
+        self.plc.restart(self.plc.epoch + 1)
+        self.reported[self.plc.epoch] = []
+
+
+CALM = ["drop", "drop", "divert", "trip", "trip", "trip", "sync", "cable", "daemon_goes_or_comes", "plc_starts"]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from(CALM), max_size=150))
+def test_whatever_fails_beside_it_the_adapter_loses_and_doubles_nothing(steps: list[str]) -> None:
+    floor = Faults()
+    for step in [*steps, "drop", "settle"]:
+        getattr(floor, step)()
+    for epoch, items in floor.reported.items():
+        seen = floor.daemon.items(epoch)
+        assert seen[: len(items)] == items
+        assert seen == sorted(set(seen))
+    assert floor.runner.counts.lost == floor.runner.unacknowledged == 0
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from([*CALM, "adapter_starts"]), max_size=150))
+def test_whatever_fails_all_is_on_disk_once_or_counted(steps: list[str]) -> None:
+    floor = Faults()
+    for step in [*steps, "drop", "settle"]:
+        getattr(floor, step)()
+    last = floor.plc.epoch
+    seen = floor.daemon.items(last)
+    assert seen == sorted(set(seen))
+    pings = sum(isinstance(message, Ping) for epoch, message in floor.daemon.journal if epoch == last)
+    assert len(seen) + pings == len(floor.reported[last])
+    assert seen[-1] == floor.items
+    assert floor.runner.unacknowledged == 0
