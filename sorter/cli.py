@@ -1,1 +1,349 @@
-"""The `sorter` command."""
+"""The `sorter` command: every answer in words, or with --json as one object on stdout; logs go to stderr.
+
+Exit codes: 0 ok, 1 failure, 2 usage, 3 the input was refused.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import click
+
+from sorter import __version__, demo, words
+from sorter import report as render
+from sorter.clock import Clock
+from sorter.init import FolderInUse, make_site
+from sorter.ledger.journal import JournalError, read
+from sorter.ledger.reader import NotReady, Reader
+from sorter.records import Names
+from sorter.report import Language
+from sorter.rulebook import Rejected, advice
+from sorter.rulebook import load as load_rules
+from sorter.site import Site, SiteRefused
+from sorter.site import load as load_site
+from sorter.wire.control import CommandRefused, Control, NoAnswer, Unreachable
+from sorter.wire.keys import NoKeys
+
+FAILURE: Final = 1
+REFUSED: Final = 3
+VALUES_PER_ORDER: Final = 2000
+
+site_option = click.option(
+    "--site",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(),
+    show_default="this folder",
+    help="The folder that holds site.toml.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+clock_option = click.option(
+    "--clock", default="", metavar="TEXT", help="START,RATE,ANCHOR_NS: a scaled clock shared by all processes."
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="sorter")
+def main() -> None:
+    r"""Hub Sorter decides each parcel's chute, in time, and proves it afterwards.
+
+    \b
+    sorter demo                        watch a whole day go through
+    sorter init my-hub                 make a site to edit
+    sorter run --site my-hub           sort
+    sorter trace --site my-hub YT1…    what happened to a parcel
+
+    \b
+    Shell completion: eval "$(_SORTER_COMPLETE=bash_source sorter)"
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+
+
+def tell(answer: Any, text: str, *, as_json: bool) -> None:
+    """Print an answer as one JSON object or in words."""
+    click.echo(json.dumps(answer, ensure_ascii=False) if as_json else text)
+
+
+def fail(code: int, error: object) -> NoReturn:
+    """Say on stderr what is wrong, and end."""
+    click.echo(str(error), err=True)
+    sys.exit(code)
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Whatever an operator can cause becomes a sentence and an exit code."""
+    try:
+        yield
+    except (SiteRefused, Rejected, FolderInUse, CommandRefused, NoKeys, ValueError) as error:
+        fail(REFUSED, error)
+    except (Unreachable, NoAnswer, NotReady, JournalError, demo.DemoFailed, OSError) as error:
+        fail(FAILURE, error)
+
+
+def order(site: Site, verb: str, **args: Any) -> Any:
+    """Give the running daemon an order and return its answer."""
+    with closing(Control(site.wire.control, timeout_s=30.0)) as control:
+        return control.call(verb, by=getpass.getuser(), **args)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@json_option
+def init(folder: Path, as_json: bool) -> None:
+    """Make a new site in FOLDER: site.toml, the rule tables of the model site, a systemd unit.
+
+    Example: sorter init my-hub
+    """
+    with refusals():
+        written = make_site(folder, sys.argv[0])
+    text = f"{folder} is a new site. Edit its site.toml and rules/, then: sorter run --site {folder}"
+    tell({"folder": str(folder), "files": [str(path) for path in written]}, text, as_json=as_json)
+
+
+@main.command()
+@site_option
+@clock_option
+def run(folder: Path, clock: str) -> None:
+    """Run the daemon until SIGTERM; it drains what has arrived, then ends.
+
+    Example: sorter run --site my-hub
+    """
+    from sorter.service import serve  # noqa: PLC0415 # compiles kernels; no other command waits for that
+
+    with refusals():
+        serve(load_site(folder), Clock.from_text(clock))
+
+
+@main.command(name="demo")
+@click.option("--items", default=150_000, show_default=True, type=click.IntRange(100, 2_000_000))
+@click.option("--seed", default=1, show_default=True, help="The same seed gives the same day.")
+@click.option("--folder", default=Path("demo-day"), show_default=True, type=click.Path(path_type=Path))
+@click.option("--rate", default=0.0, help="How many times as fast as a real day.  [default: by the number of items]")
+@json_option
+def demo_command(items: int, seed: int, folder: Path, rate: float, as_json: bool) -> None:
+    r"""Watch a day at the model hub: daemon, PLC adapter and emulated lines as real processes.
+
+    \b
+    Example: sorter demo
+             sorter demo --items 5000 --json
+    """
+    day = demo.Day(folder.resolve(), items, seed, rate or demo.rate_for(items))
+    with refusals(), words.progress() as show:
+        figures, text = demo.run(day, show)
+    tell(figures, text, as_json=as_json)
+    if figures["missorted"] or figures["unaccounted"]:
+        sys.exit(FAILURE)
+
+
+@main.command()
+@site_option
+@json_option
+def status(folder: Path, as_json: bool) -> None:
+    """Show what the running daemon does: plan, items, chutes, trips, latency."""
+    with refusals():
+        answer = order(load_site(folder), "status")
+    tell(answer, words.status(answer), as_json=as_json)
+
+
+@main.command()
+@click.argument("waybill")
+@site_option
+@json_option
+def trace(waybill: str, folder: Path, as_json: bool) -> None:
+    """Tell everything that happened to WAYBILL: scans, decision with its rule row, discharge."""
+    with refusals(), Reader(load_site(folder).ledger) as reader:
+        found = reader.trace(waybill.strip().upper())
+    if found is None:
+        fail(FAILURE, f"{waybill} is not in the ledger: it was never read, advised or inducted here")
+    tell(found, words.trace(found), as_json=as_json)
+
+
+@main.command()
+@click.option("--day", default="", metavar="YYYY-MM-DD", help="The local day.  [default: the last day with items]")
+@click.option("--html", type=click.Path(path_type=Path), help="Also write the report as a page with pictures.")
+@click.option("--language", type=click.Choice(["zh", "en"]), default="en", show_default=True)
+@site_option
+@json_option
+def report(day: str, html: Path | None, language: Language, folder: Path, as_json: bool) -> None:
+    """Add up a day: items by outcome, hour, lane, carrier and flow.
+
+    Example: sorter report --day 2026-11-11 --html report.html
+    """
+    with refusals():
+        site = load_site(folder)
+    with refusals(), Reader(site.ledger) as reader:
+        day = day or max(reader.days(), default="")
+        if not day:
+            fail(FAILURE, "no item was inducted yet, so there is no day to report")
+        figures = reader.report(day)
+    if html:
+        html.write_text(render.page(figures, site=site.name, language=language), encoding="utf-8")
+    tell(asdict(figures), render.text(figures, site=site.name, language=language), as_json=as_json)
+
+
+@main.command()
+@site_option
+@json_option
+def replay(folder: Path, as_json: bool) -> None:
+    """Decide the whole journal again and compare every decision byte for byte."""
+    from sorter.replay import prove  # noqa: PLC0415 # compiles kernels; no other command waits for that
+
+    with refusals():
+        proof = prove(read(load_site(folder).ledger))
+    answer = proof._asdict() | {"differences": [difference._asdict() for difference in proof.differences]}
+    tell(answer, words.proof(answer), as_json=as_json)
+    if proof.differences:
+        sys.exit(FAILURE)
+
+
+@main.group(name="advice")
+def advice_group() -> None:
+    """Carriers' advices."""
+
+
+@advice_group.command(name="load")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--strict", is_flag=True, help="Load nothing when any row is wrong.")
+@site_option
+@json_option
+def advice_load(file: Path, strict: bool, folder: Path, as_json: bool) -> None:
+    """Load the advices of FILE (.csv, .tsv or .ndjson); wrong rows are listed and the rest is loaded.
+
+    Example: sorter advice load --site my-hub advices.csv
+    """
+    with refusals():
+        site = load_site(folder)
+        plan = order(site, "plan")
+        advices = advice.read(file, Names(**{key: tuple(values) for key, values in plan["names"].items()}))
+        errors = [str(error) for error in advices.errors]
+        if errors and strict:
+            fail(REFUSED, "\n".join([*errors, f"{len(errors)} rows are wrong, so nothing was loaded (--strict)"]))
+        answer = in_parts(site, "advice.load", "rows", advices.rows)
+    answer["refused"] = [*errors, *(f"{advices.rows[at][0]}: {detail}" for at, detail in answer["refused"])]
+    tell(answer, words.loaded("advices", answer), as_json=as_json)
+    if answer["refused"]:
+        sys.exit(REFUSED)
+
+
+def in_parts(site: Site, verb: str, key: str, values: Sequence[Any]) -> dict[str, Any]:
+    """Order a long list part by part; what was accepted, and each refused place with its sentence."""
+    accepted, refused = 0, []
+    for first in range(0, len(values), VALUES_PER_ORDER):
+        part = order(site, verb, **{key: list(values[first : first + VALUES_PER_ORDER])})
+        accepted += part["accepted"]
+        refused += [(first + fault["place"], fault["detail"]) for fault in part["refused"]]
+    return {"accepted": accepted, "refused": refused}
+
+
+@main.group()
+def intercept() -> None:
+    """Waybills to hold back, wherever they are read."""
+
+
+def intercept_options(command: Any) -> Any:
+    """Waybills as arguments or one to a line of a file."""
+    file = click.option("--file", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="One to a line.")
+    return click.argument("waybills", nargs=-1)(file(site_option(json_option(command))))
+
+
+@intercept.command(name="add")
+@intercept_options
+def intercept_add(waybills: tuple[str, ...], file: Path | None, folder: Path, as_json: bool) -> None:
+    """Send WAYBILLS to the intercept chute from now on."""
+    change_intercepts("intercept.add", waybills, file, folder, as_json=as_json)
+
+
+@intercept.command(name="remove")
+@intercept_options
+def intercept_remove(waybills: tuple[str, ...], file: Path | None, folder: Path, as_json: bool) -> None:
+    """Let WAYBILLS pass again."""
+    change_intercepts("intercept.remove", waybills, file, folder, as_json=as_json)
+
+
+def change_intercepts(verb: str, named: Sequence[str], file: Path | None, folder: Path, *, as_json: bool) -> None:
+    """Order the waybills named and those of a file."""
+    with refusals():
+        lines = file.read_text(encoding="utf-8-sig").splitlines() if file else []
+        waybills = [waybill for text in (*named, *lines) if (waybill := text.strip()) and waybill != "waybill"]
+        if not waybills:
+            raise click.UsageError("name a waybill, or a file of them with --file")
+        answer = in_parts(load_site(folder), verb, "waybills", waybills)
+    answer["refused"] = [f"{waybills[at]}: {detail}" for at, detail in answer["refused"]]
+    tell(answer, words.loaded("waybills", answer), as_json=as_json)
+    if answer["refused"]:
+        sys.exit(REFUSED)
+
+
+@main.group()
+def chute() -> None:
+    """Lock, unlock and empty chutes."""
+
+
+def chute_command(name: str, verb: str, help_text: str) -> None:
+    """Add `sorter chute NAME NUMBER`."""
+
+    @chute.command(name=name, help=help_text)
+    @click.argument("number", type=int)
+    @site_option
+    @json_option
+    def command(number: int, folder: Path, as_json: bool) -> None:
+        with refusals():
+            answer = order(load_site(folder), verb, chute=number)
+        tell(answer, words.ordered(f"chute {number}", verb), as_json=as_json)
+
+
+chute_command("lock", "chute.lock", "Shut chute NUMBER; parcels go to the lane's other chutes.")
+chute_command("unlock", "chute.unlock", "Open chute NUMBER again.")
+chute_command("close", "chute.change", "The load unit of chute NUMBER was changed; the chute is empty again.")
+
+
+@main.group()
+def trip() -> None:
+    """Departures."""
+
+
+@trip.command(name="send")
+@click.argument("lane")
+@site_option
+@json_option
+def trip_send(lane: str, folder: Path, as_json: bool) -> None:
+    """The current trip of LANE has left; parcels go to its next one."""
+    with refusals():
+        answer = order(load_site(folder), "trip.send", lane=lane)
+    tell(answer, words.ordered(f"lane {lane}", "trip.send"), as_json=as_json)
+
+
+@main.group()
+def rules() -> None:
+    """The tables that say where parcels go."""
+
+
+@rules.command()
+@site_option
+@json_option
+def check(folder: Path, as_json: bool) -> None:
+    """Check the rule tables of a site; every error at once, with table, row and column."""
+    with refusals():
+        site = load_site(folder)
+    try:
+        version = load_rules(site.rules, site.lines, site.utc_offset_ns).version
+        errors = []
+    except Rejected as rejected:
+        version, errors = None, rejected.errors
+    answer = {"errors": [error._asdict() for error in errors], "findings": [], "plan": version}
+    tell(answer, "\n".join(map(str, errors)) or f"the tables are right; plan {version}", as_json=as_json)
+    if errors:
+        sys.exit(REFUSED)
+
+
+if __name__ == "__main__":
+    main()

@@ -5,7 +5,6 @@ Whoever reads a Site may trust it. Everything wrong with the file is told with i
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -114,11 +113,6 @@ def _faults(site: Settings) -> list[str]:
         address = getattr(site.wire, key)
         if not address.startswith(("tcp://", "ipc://")):
             faults.append(f'[wire] {key}: "{address}" is not an address; write tcp://127.0.0.1:5570 or ipc:///run/x')
-        elif not site.wire.keys and not is_local(address):
-            faults.append(
-                f'[wire] {key}: "{address}" can be reached from other machines, so keys are required; '
-                'name a folder of keys with keys = "keys", or use 127.0.0.1'
-            )
     return faults
 
 
@@ -133,14 +127,3 @@ def _belt_faults(name: str, belt: Belt) -> list[str]:
     if not 0 <= belt.max_laps <= limits.LAPS_MAX:
         faults.append(f"max_laps: {belt.max_laps} must be 0 (no recirculation) to {limits.LAPS_MAX}")
     return faults
-
-
-def is_local(address: str) -> bool:
-    """Whether a ZeroMQ address can be reached from this machine alone."""
-    if address.startswith("ipc://"):
-        return True
-    host = address.removeprefix("tcp://").rsplit(":", 1)[0].strip("[]")
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

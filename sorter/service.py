@@ -1,0 +1,174 @@
+"""The daemon as a process: open everything, be ready, turn until told to stop, drain, close.
+
+Ready means: kernels compiled, journal replayed, plan in force, sockets bound. From then on
+the garbage collector is off, because one of its pauses outlasts a parcel's window.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, closing
+from types import FrameType
+from typing import Final
+
+import msgspec
+import zmq
+
+from sorter.clock import Clock
+from sorter.core.state import counts, digest
+from sorter.daemon import Clocks, Daemon, Sockets
+from sorter.ledger.journal import DiskFull, Journal, read
+from sorter.records import SortPlan
+from sorter.replay import Standing, restore
+from sorter.rulebook import Rejected
+from sorter.rulebook import load as load_rules
+from sorter.site import Site
+from sorter.wire.endpoints import Publisher, Router, wait
+from sorter.wire.keys import Keys, check_address
+
+log = logging.getLogger("sorter")
+
+IDLE_MS: Final = 20
+BEAT_S: Final = 0.2
+DRAIN_S: Final = 3.0
+FULL_DISK_PAUSE_S: Final = 1.0
+PROJECTION_PAUSE_S: Final = 1.0
+PROJECTION_END_S: Final = 60.0
+
+
+def serve(site: Site, clock: Clock) -> None:
+    """Run the daemon of a site until SIGTERM or SIGINT.
+
+    Raises Rejected when there is no plan to sort by, NoKeys, JournalError and zmq.ZMQError.
+    """
+    stop = _Stop()
+    with ExitStack() as stack:
+        journal = stack.enter_context(Journal.open(site.ledger, owner="sorter run"))
+        if journal.cut:
+            log.warning("a torn record was cut: %s at byte %d", journal.cut.path, journal.cut.offset)
+        standing = restore(read(site.ledger))
+        sort_plan = _plan_for(site, standing)
+        for name in ("devices", "control", "live"):
+            check_address(name, getattr(site.wire, name), site.keys)
+        context = stack.enter_context(zmq.Context())
+        keys = stack.enter_context(closing(Keys(site.keys, context))) if site.keys else None
+        devices = stack.enter_context(closing(Router(site.wire.devices, name="devices", context=context, keys=keys)))
+        control = stack.enter_context(closing(Router(site.wire.control, name="control", context=context, keys=keys)))
+        live = stack.enter_context(closing(Publisher(site.wire.live, name="live", context=context, keys=keys)))
+        sockets = Sockets(devices, control, lambda idle_ms: wait((devices, control), idle_ms))
+        daemon = Daemon(standing, sort_plan, journal, sockets, Clocks(clock.now_ns, time.monotonic_ns))
+        projection = stack.enter_context(closing(_Projection(site)))
+        _be_steady()
+        log.info("ready: plan %s, %d events so far", sort_plan.version[:12], standing.next_seq)
+        notify("READY=1")
+        _turn_until(stop, daemon, standing, live, projection)
+        notify("STOPPING=1")
+        _drain(daemon)
+        log.info("stopped after event %d; state %s", standing.next_seq, digest(standing.state))
+
+
+def _plan_for(site: Site, standing: Standing) -> SortPlan:
+    """The plan of the rule tables; the journal's last one when the tables are refused, so that the belt goes on."""
+    last = standing.sort_plan
+    try:
+        return load_rules(site.rules, site.lines, site.utc_offset_ns, last.names if last else None)
+    except Rejected as error:
+        if last is None:
+            raise
+        log.error("the rule tables are refused, sorting goes on by plan %s:\n%s", last.version[:12], error)
+        return last
+
+
+def _be_steady() -> None:
+    """No collections from here on: what is alive stays, and the loop makes no cycles."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+
+
+def _turn_until(stop: _Stop, daemon: Daemon, standing: Standing, live: Publisher, projection: _Projection) -> None:
+    beat_s = 0.0
+    while not stop.asked:
+        try:
+            daemon.turn(IDLE_MS)
+        except DiskFull as error:
+            # Nothing was taken: devices keep their messages, the PLC recirculates.
+            log.error("%s", error)
+            time.sleep(FULL_DISK_PAUSE_S)
+        now_s = time.monotonic()
+        if now_s >= beat_s:
+            beat_s = now_s + BEAT_S
+            notify("WATCHDOG=1")
+            projection.keep()
+            figures = counts(standing.state)._asdict() | {"t_ns": standing.last_t_ns}
+            live.send(b"counts", msgspec.msgpack.encode(figures))
+
+
+def _drain(daemon: Daemon) -> None:
+    """Take what has arrived already; what comes later its sender keeps for the next start."""
+    end_s = time.monotonic() + DRAIN_S
+    while daemon.turn() and time.monotonic() < end_s:
+        pass
+
+
+class _Stop:
+    """Set by SIGTERM and SIGINT. SIGHUP changes nothing, and says so."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        signal.signal(signal.SIGTERM, self._ask)
+        signal.signal(signal.SIGINT, self._ask)
+        signal.signal(signal.SIGHUP, self._decline)
+
+    def _ask(self, number: int, _frame: FrameType | None) -> None:
+        log.info("%s: draining", signal.Signals(number).name)
+        self.asked = True
+
+    def _decline(self, _number: int, _frame: FrameType | None) -> None:
+        log.warning("SIGHUP: nothing was reloaded; rule tables are read at the start")
+
+
+class _Projection:
+    """The process that writes ledger.db from the journal, started again when it dies. Sorting never waits for it."""
+
+    def __init__(self, site: Site) -> None:
+        self._arguments = [sys.executable, "-m", "sorter.ledger.projection", str(site.ledger)]
+        self._start()
+
+    def keep(self) -> None:
+        """Start it again if it has died."""
+        code = self._process.poll()
+        if code is not None and time.monotonic() - self._started_s > PROJECTION_PAUSE_S:
+            log.error("the projection ended with exit code %d and is started again", code)
+            self._start()
+
+    def _start(self) -> None:
+        self._process = subprocess.Popen(self._arguments)
+        self._started_s = time.monotonic()
+
+    def close(self) -> None:
+        """Let it catch up with the journal and end."""
+        self._process.terminate()
+        try:
+            self._process.wait(PROJECTION_END_S)
+        except subprocess.TimeoutExpired:
+            log.error("the projection did not catch up in %.0f s; it will at the next start", PROJECTION_END_S)
+            self._process.kill()
+            self._process.wait()
+
+
+def notify(state: str) -> None:
+    """Tell systemd, when it started us, how we are; see sd_notify(3)."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as messenger:
+        messenger.connect("\0" + address[1:] if address.startswith("@") else address)
+        messenger.sendall(state.encode())
