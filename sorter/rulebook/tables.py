@@ -137,14 +137,14 @@ def _bytes_of(folder: Path, table: str) -> bytes:
     return read_bytes(mine[0])
 
 
-def read_bytes(path: Path) -> bytes:
-    """The bytes of a file of at most FILE_BYTES_MAX. Raises Unreadable."""
+def read_bytes(path: Path, most: int = FILE_BYTES_MAX) -> bytes:
+    """The bytes of a file of at most `most` bytes. Raises Unreadable."""
     if path.is_dir():
         raise Unreadable("this is a folder, not a file; put the table's file in its place")
     try:
         size = path.stat().st_size
-        if size > FILE_BYTES_MAX:
-            raise Unreadable(f"the file has {size >> 20} MB; the most is {FILE_BYTES_MAX >> 20} MB")
+        if size > most:
+            raise Unreadable(f"the file has {size >> 20} MB; the most is {most >> 20} MB")
         return path.read_bytes()
     except OSError as error:
         raise Unreadable(f"the file cannot be read: {error.strerror}") from error
@@ -206,7 +206,7 @@ def _is_gbk_in_disguise(text: str) -> bool:
 
 def _known_headers(text: str, columns: Columns) -> int:
     first = text.lstrip("\r\n").split("\n", 1)[0]
-    return max(len(_by_header(columns).keys() & set(_keys(first.split(mark)))) for mark in ",;\t")
+    return max(len(by_header(columns).keys() & set(_keys(first.split(mark)))) for mark in ",;\t")
 
 
 def header_key(header: str) -> str:
@@ -218,7 +218,8 @@ def _keys(headers: list[str]) -> list[str]:
     return [header_key(header) for header in headers]
 
 
-def _by_header(columns: Columns) -> dict[str, str]:
+def by_header(columns: Columns) -> dict[str, str]:
+    """header_key of every known header -> its column."""
     names = {**columns, NOTE: _NOTES}
     return {header_key(header): column for column, others in names.items() for header in (column, *others)}
 
@@ -246,10 +247,14 @@ def parse(table: str, text: str, columns: Columns) -> tuple[Sheet, list[Finding]
     return Sheet(table, rows), found
 
 
-def _records(text: str) -> Iterator[tuple[int, list[str]]]:
+def delimiter(text: str) -> str:
+    """What separates the cells of a text's first row: a comma, a semicolon or a tab."""
     first = text.lstrip("\r\n").split("\n", 1)[0]
-    mark = max(",;\t", key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
+    return max(",;\t", key=first.count)
+
+
+def _records(text: str) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter(text), strict=True)
     at = 0
     while True:
         at += 1
@@ -265,20 +270,22 @@ def _records(text: str) -> Iterator[tuple[int, list[str]]]:
 
 def plain(cell: str) -> str:
     """A cell's text without what cannot be seen: NFKC, no marks of zero width, no blanks around it."""
+    if cell.isascii():
+        return cell.strip()
     text = unicodedata.normalize("NFKC", cell)
     return "".join(char for char in text if unicodedata.category(char) != "Cf").strip()
 
 
 def _places(table: str, at: int, headers: list[str], columns: Columns) -> tuple[dict[int, str], list[Finding]]:
     """Place -> column. Raises Unreadable when columns are missing."""
-    by_header = _by_header(columns)
+    headers_known = by_header(columns)
     places: dict[int, str] = {}
     found = []
     for place, header in enumerate(headers):
-        column = by_header.get(header_key(header))
+        column = headers_known.get(header_key(header))
         if column is None:
             if header:
-                found.append(Finding(table, at, header, _unknown_header(header, by_header)))
+                found.append(Finding(table, at, header, _unknown_header(header, headers_known)))
         elif column in places.values():
             found.append(Finding(table, at, header, f'"{header}" is a second column {column}; keep one'))
         else:
@@ -291,7 +298,7 @@ def _places(table: str, at: int, headers: list[str], columns: Columns) -> tuple[
     return places, found
 
 
-def _unknown_header(header: str, by_header: Mapping[str, str]) -> str:
-    near = difflib.get_close_matches(header_key(header), list(by_header), n=1)
-    hint = f'; write "{by_header[near[0]]}"' if near else '; delete it, or name it "note"'
+def _unknown_header(header: str, known: Mapping[str, str]) -> str:
+    near = difflib.get_close_matches(header_key(header), list(known), n=1)
+    hint = f'; write "{known[near[0]]}"' if near else '; delete it, or name it "note"'
     return f'"{header}" is no column of this table{hint}'
