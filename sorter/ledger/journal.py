@@ -223,8 +223,7 @@ class Journal:
             if taken < length:
                 self._write_rest(parts, taken)
         except OSError as error:
-            if error.errno in _FULL:
-                self._wipe(length)
+            if error.errno in _FULL:  # what was written of it is overwritten by the next record, or cut when opened
                 raise self._full(error) from error
             raise self._broke(error, "could not be written") from error
 
@@ -332,13 +331,6 @@ class Journal:
             raise OSError(errno.EIO, "the last records could not be written again")
         self.disk.fdatasync(self._handle)
         self._synced_at = self._at.offset
-
-    def _wipe(self, length: int) -> None:
-        """Take back a record that was written in part."""
-        try:
-            self._zero(self._at.offset, length)
-        except OSError as error:
-            raise self._broke(error, "could not be cleared after a failed write") from error
 
     def _zero(self, offset: int, length: int) -> None:
         end = offset + length

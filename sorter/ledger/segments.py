@@ -287,7 +287,7 @@ def _records(folder: Path, position: Position, disk: Disk, reach: int) -> Iterat
             elif newer := _successor(segment, at, folder):
                 segment.close()
                 segment, at = newer, newer.start
-            else:
+            elif segment.next(at) is None:
                 segment.check_torn(at, reach)
                 yield None
     finally:
