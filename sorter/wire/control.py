@@ -1,7 +1,19 @@
-"""Orders to the daemon from the command line, the console and upstream programs."""
+"""Orders to the daemon from the command line, the console and upstream programs.
 
+A command is never sent twice: what came of one that got no answer, the daemon's status tells.
+"""
+
+import itertools
+import time
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
+
+import zmq
+
+from sorter.wire import frames
+from sorter.wire.endpoints import Context, dealer
+from sorter.wire.frames import Command, Refuse, Reply
 
 
 class CommandRefused(RuntimeError):
@@ -14,7 +26,7 @@ class CommandRefused(RuntimeError):
 
 
 class Unreachable(ConnectionError):
-    """Nobody listens there: the command was not sent."""
+    """Nobody listens there, or not to this key: the command was not sent."""
 
 
 class NoAnswer(TimeoutError):
@@ -24,13 +36,55 @@ class NoAnswer(TimeoutError):
 class Control:
     """A connection to the daemon's control address. One thread."""
 
-    def __init__(self, address: str, *, key: Path | None = None, timeout_s: float = 5.0) -> None:
-        raise NotImplementedError
+    def __init__(
+        self, address: str, *, key: Path | None = None, timeout_s: float = 5.0, context: Context | None = None
+    ) -> None:
+        """`key` is the .secret file where the hub uses keys; `timeout_s` counts for connecting and for the answer.
+
+        Raises ValueError or OSError when `key` is no key file.
+        """
+        self._address = address
+        self._timeout_s = timeout_s
+        self._ids = itertools.count(1)
+        self._socket = dealer(context or zmq.Context.instance(), key)
+        self._socket.connect(address)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def call(self, verb: str, /, **args: Any) -> Any:
-        """The command's result. Raises CommandRefused, Unreachable or NoAnswer."""
-        raise NotImplementedError
+        """The command's result. Raises CommandRefused, Unreachable, NoAnswer, or Malformed for what cannot be sent."""
+        number = next(self._ids)
+        data = frames.encode(Command(id=number, verb=verb, args=args))
+        frames.decode(data)
+        if not self._socket.poll(round(self._timeout_s * 1000), zmq.POLLOUT):
+            raise Unreachable(
+                f"no daemon answers at {self._address} within {self._timeout_s:g} s; is `sorter run` up? "
+                "where the hub uses keys, is this one known and for control?"
+            )
+        self._socket.send(data, zmq.DONTWAIT)
+        reply = self._reply(number, time.monotonic() + self._timeout_s)
+        if not reply.ok:
+            raise CommandRefused(reply.error, reply.detail)
+        return reply.result
 
     def close(self) -> None:
         """Close the socket."""
-        raise NotImplementedError
+        self._socket.close()
+
+    def _reply(self, number: int, until_s: float) -> Reply:
+        while self._socket.poll(max(0, round((until_s - time.monotonic()) * 1000))):
+            for message in frames.decode(self._socket.recv(zmq.DONTWAIT)):
+                if isinstance(message, Refuse):
+                    raise CommandRefused(message.error, message.detail)
+                if isinstance(message, Reply) and message.id == number:
+                    return message
+        raise NoAnswer(
+            f"the daemon at {self._address} took the command and did not answer within {self._timeout_s:g} s; "
+            "it may have been carried out: look at `sorter status` before giving it again"
+        )

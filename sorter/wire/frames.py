@@ -5,6 +5,7 @@ ignored. Nothing here knows a socket, a plan or a clock.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -27,6 +28,10 @@ Millimetres = Annotated[float, Meta(ge=0, le=limits.SIZE_MAX_MM)]
 Name = Annotated[str, Meta(max_length=limits.NAME_TEXT_MAX)]
 Codes = Annotated[list[str], Meta(max_length=limits.CODES_PER_SCAN_MAX)]
 
+RoleWord = Literal["scanner", "plc"]
+Outcome = Literal["dropped", "passed", "lost"]
+StateWord = Literal["open", "full", "blocked", "changing"]
+
 ROLES: Final[dict[str, Role]] = {"scanner": Role.SCANNER, "plc": Role.PLC}
 OUTCOMES: Final[dict[str, int]] = {"dropped": 0, "passed": 1, "lost": 2}  # records.Discharge
 CHUTE_STATES: Final[dict[str, int]] = {"open": 0, "full": 1, "blocked": 2, "changing": 3}  # records.ChuteState
@@ -39,7 +44,7 @@ class Message(msgspec.Struct, tag_field="type", tag=str.lower, omit_defaults=Tru
 class Hello(Message, kw_only=True, gc=False):
     """A device names itself: its first message on every connection."""
 
-    role: Literal["scanner", "plc"]
+    role: RoleWord
     client: Annotated[str, Meta(min_length=1, max_length=limits.NAME_TEXT_MAX)]
     boot: Boot  # another value: the device's numbers start anew
     line: Name = ""
@@ -97,7 +102,7 @@ class Discharge(Message, kw_only=True, gc=False):
 
     seq: Number
     item: ItemNumber
-    outcome: Literal["dropped", "passed", "lost"]
+    outcome: Outcome
     line: Name = ""  # absent: the line of the hello
     chute: ChuteNumber | None = None
     t_ns: TimeNs = 0
@@ -108,7 +113,7 @@ class Chute(Message, kw_only=True, gc=False):
 
     seq: Number
     chute: ChuteNumber
-    state: Literal["open", "full", "blocked", "changing"]
+    state: StateWord
     line: Name = ""  # absent: the line of the hello
     t_ns: TimeNs = 0
 
@@ -187,6 +192,11 @@ class Malformed(ValueError):
 def encode(*messages: AnyMessage) -> bytes:
     """One message as a map, several as an array of maps."""
     return _ENCODER.encode(messages[0] if len(messages) == 1 else messages)
+
+
+def join(encoded: Sequence[bytes]) -> bytes:
+    """One frame of messages that are encoded already; at most MESSAGES_PER_FRAME_MAX."""
+    return b"\xdc" + len(encoded).to_bytes(2, "big") + b"".join(encoded)
 
 
 def decode(frame: bytes) -> list[AnyMessage]:
