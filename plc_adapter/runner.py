@@ -30,6 +30,7 @@ from sorter.wire.session import OutboxFull
 
 DIVERTS_MAX: Final = 1024  # more wait only when the PLC takes none; the oldest is given up
 HOLD: Final = RING // 2
+FILL_MAX: Final = 1 << 16  # numbers that nobody will send; beyond that a new boot is shorter
 NS_PER_MS: Final = 1_000_000
 RETRY_S: Final = 0.1  # between attempts to reach a PLC
 PAUSE_S: Final = 0.002  # between exchanges that had little to carry
@@ -48,7 +49,8 @@ Message = Item | Discharge | Chute | Ping
 class Wire(Protocol):
     """What a runner needs of a client of the daemon: one boot of it. Nothing here waits.
 
-    `post` numbers from the `first` that the wire was opened with, one by one.
+    Once the daemon has welcomed it, `post` numbers from `last` + 1. When the daemon knows the boot,
+    but not all numbers before `first`, there is no welcome but the refusal `forgotten`.
     """
 
     @property
@@ -57,7 +59,7 @@ class Wire(Protocol):
 
     @property
     def last(self) -> int | None:
-        """The last number of this boot on the daemon's disk when it welcomed us; None: not welcomed yet."""
+        """The last number of this boot that is known to be on the daemon's disk; None: not welcomed yet."""
 
     def post(self, message: Message) -> int:
         """Number a message and queue it. Raises OutboxFull."""
@@ -209,12 +211,14 @@ class Runner:
         wire = self._wire
         if wire is None:
             return
-        self._settle(wire)
+        self._settle(wire.last)
         self._post(wire)
         self._queue(wire.poll())
         for refusal in wire.refusals():
             self.counts.refused += 1
             self.refusals.append(refusal)
+            if refusal.error == "forgotten":
+                self._open(1)  # the first number that an adapter ever gave in this epoch
 
     def close(self) -> None:
         """Let go of the wire."""
@@ -234,24 +238,23 @@ class Runner:
     def _open(self, first: int) -> None:
         self.close()
         self._settled = False
-        self._posted = first - 1
         self._wire = self._open_wire(self._generation << 32 | self._epoch, first)
 
-    def _settle(self, wire: Wire) -> None:
+    def _settle(self, last: int | None) -> None:
         """Go on where the daemon's disk ends, which the PLC may not have heard of."""
-        last = wire.last
         if self._settled or last is None:
             return
-        if last == self._posted:
-            self._settled = True
-        elif self._epoch == self.host.epoch and last > self.host.read:
+        start = self._reads[0].number - 1 if self._reads else self.host.acknowledged
+        if self._epoch == self.host.epoch and last > self.host.read:
             # The daemon knows numbers that this PLC never gave: it forgot its epoch. To take its
             # reports for repeats would swallow them all.
             self.counts.reused += 1
-            self._generation += 1
-            self._open(self._posted + 1)
-        else:
-            self._open(last + 1)
+        elif start - last <= FILL_MAX:
+            self._posted = last
+            self._settled = True
+            return
+        self._generation += 1
+        self._open(start + 1)
 
     def _post(self, wire: Wire) -> None:
         if not self._settled:

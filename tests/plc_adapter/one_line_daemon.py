@@ -1,10 +1,10 @@
 """A daemon for tests, without sockets: numbers count once, boots begin anew, acknowledgements wait for `sync`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from sorter import limits
-from sorter.wire.frames import Chute, Discharge, Divert, Item, Ping, Refuse
-from sorter.wire.session import OutboxFull
+from sorter.wire import frames
+from sorter.wire.frames import Ack, AnyMessage, Chute, Discharge, Divert, Hello, Item, Ping, Pong, Refuse, Welcome
+from sorter.wire.session import OutboxFull, Session
 
 Message = Item | Discharge | Chute | Ping
 
@@ -12,83 +12,95 @@ Message = Item | Discharge | Chute | Ping
 class OneLineDaemon:
     """Journals (boot, message) in order. While `away` nothing reaches it; `open` is a runner's OpenWire."""
 
-    def __init__(self) -> None:
+    def __init__(self, now_ns: Callable[[], int]) -> None:
+        self.now_ns = now_ns
         self.journal: list[tuple[int, Message]] = []
         self.away = False
         self.last: dict[int, int] = {}
         self.boots: list[int] = []
         self.orders: list[Divert] = []
         self.wire: DirectWire | None = None
-        self.outbox_max = limits.RESEND_MAX
+        self.outbox_max = 10**6
 
     def open(self, boot: int, first: int) -> "DirectWire":
         self.wire = DirectWire(self, boot, first)
         return self.wire
 
-    def hello(self, boot: int, first: int) -> int:
-        if boot not in self.last:
-            self.last[boot] = first - 1
-            self.boots.append(boot)
-        return self.last[boot]
-
-    def take(self, boot: int, message: Message) -> None:
+    def receive(self, boot: int, message: AnyMessage) -> list[AnyMessage]:
+        """What the daemon answers at once."""
+        if isinstance(message, Hello):
+            if boot not in self.last:
+                self.last[boot] = message.seq - 1
+                self.boots.append(boot)
+            return [Welcome(plan=1, t_ns=self.now_ns(), seq=self.last[boot])]
+        if isinstance(message, Ping) and message.seq is None:
+            return [Pong(t_ns=message.t_ns)]
+        assert isinstance(message, Item | Discharge | Chute | Ping)
         assert message.seq is not None
         assert message.seq <= self.last[boot] + 1, "a gap would hold back the line for ever"
         if message.seq == self.last[boot] + 1:
             self.last[boot] = message.seq
             self.journal.append((boot, message))
+        return []
 
     def items(self, boot: int) -> list[int]:
         """The items discharged in one boot, as journalled."""
-        return [m.item for at, m in self.journal if at == boot and isinstance(m, Discharge)]
+        return [message.item for at, message in self.journal if at == boot and isinstance(message, Discharge)]
 
     def sync(self) -> None:
         """The disk has all that was taken."""
-        if self.wire is not None and not self.away:
-            self.wire.acknowledge(self.last.get(self.wire.boot, 0))
+        if self.wire is not None and not self.away and self.wire.boot in self.last:
+            self.wire.answers.append(Ack(seq=self.last[self.wire.boot]))
 
 
 class DirectWire:
-    """A wire in the same process; what it could not hand over it keeps."""
+    """A real session in the daemon's process."""
 
     def __init__(self, daemon: OneLineDaemon, boot: int, first: int) -> None:
         self.boot = boot
-        self.last: int | None = None
+        self.answers: list[AnyMessage] = []
         self._daemon = daemon
-        self._first = first
-        self._next = first
-        self._acknowledged = first - 1
-        self._outbox: list[Message] = []
+        self._session = Session(role="plc", client="plc-L1", line="L1", boot=boot, first=first)
+        self._up = False
+        self._refusals: list[Refuse] = []
+
+    @property
+    def last(self) -> int | None:
+        return self._session.last
 
     @property
     def unacknowledged(self) -> int:
-        return max(self._next - 1 - self._acknowledged, 0)
+        return self._session.unacknowledged
 
     def post(self, message: Message) -> int:
         if self.unacknowledged >= self._daemon.outbox_max:
             raise OutboxFull
-        message.seq = self._next
-        self._next += 1
-        self._outbox.append(message)
-        return message.seq
+        return self._session.post(message)
 
     def poll(self) -> list[Divert]:
         daemon = self._daemon
-        if daemon.away or daemon.wire is not self:
+        up = not daemon.away and daemon.wire is self
+        if up and not self._up:
+            self._session.connected()
+        elif self._up and not up:
+            self._session.disconnected()
+            self.answers.clear()
+        self._up = up
+        if not up:
             return []
-        if self.last is None:
-            self.last = daemon.hello(self.boot, self._first)
-        for message in self._outbox:
-            daemon.take(self.boot, message)
-        self._outbox.clear()
+        for frame in self._session.send(daemon.now_ns(), daemon.now_ns()):
+            for message in frames.decode(frame):
+                self.answers += daemon.receive(self.boot, message)
         orders, daemon.orders = daemon.orders, []
+        answers, self.answers = self.answers, []
+        for answer in answers:
+            news = self._session.receive(frames.encode(answer), daemon.now_ns())
+            self._refusals += [refusal for refusal in news if isinstance(refusal, Refuse)]
         return orders
 
-    def acknowledge(self, number: int) -> None:
-        self._acknowledged = max(self._acknowledged, number)
-
     def refusals(self) -> Sequence[Refuse]:
-        return ()
+        refusals, self._refusals = self._refusals, []
+        return refusals
 
     def close(self) -> None:
-        self._outbox.clear()
+        self._session.disconnected()

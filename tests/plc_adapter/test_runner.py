@@ -24,7 +24,7 @@ class Floor:
         self.plc = PlcSide(epoch)
         self.pending: list[tuple[int, int, int, int]] = []
         self.told: list[Told] = []
-        self.daemon = OneLineDaemon()
+        self.daemon = OneLineDaemon(lambda: self.now_ns)
         self.port = LoopbackPort(self.plc, self.told.extend, lambda: self.now_ns)
         self.runner = self.new_runner()
         self.items = 0
@@ -289,7 +289,7 @@ def test_a_daemon_with_an_empty_ledger_goes_on_where_the_plc_is() -> None:
     for _ in range(20):
         floor.drop()
     floor.settle()
-    floor.daemon = OneLineDaemon()
+    floor.daemon = OneLineDaemon(lambda: floor.now_ns)
     floor.runner = floor.new_runner()
     floor.drop()
     floor.settle()
