@@ -60,7 +60,9 @@ def private_folder(folder: Path) -> Path:
     return folder
 
 
-if not _numba.config.DISABLE_JIT:
+UNCOMPILED: Final = bool(_numba.config.DISABLE_JIT)
+
+if not UNCOMPILED:
     _mode = "checked" if _numba.config.BOUNDSCHECK else "fast"
     _home = private_folder(_cache_root() / "hub-sorter")
     _numba.config.CACHE_DIR = str(private_folder(_home / f"kernels-{_sources_digest()}-{_mode}"))
@@ -121,7 +123,7 @@ trailing_zeros: Callable[[Any], int]
 multiply: Callable[[Any, Any], Any]
 """The low 64 bits of the product of two words."""
 
-if _numba.config.DISABLE_JIT:
+if UNCOMPILED:
     prefetch, trailing_zeros, multiply = _prefetch_slow, _trailing_zeros_slow, _multiply_slow
 else:
     prefetch, trailing_zeros = _intrinsic(_prefetch_type), _intrinsic(_trailing_zeros_type)

@@ -162,8 +162,14 @@ def find(lines: Any, start: int, hi: Any, lo: Any) -> int:
 @kernel
 def lookup(manifest: Manifest, hi: Any, lo: Any) -> int:
     """The payload of a waybill; NOTHING when it is unknown."""
+    return lookup_from(manifest, home_line(hi, lo, len(manifest.lines)), hi, lo)
+
+
+@kernel
+def lookup_from(manifest: Manifest, home: int, hi: Any, lo: Any) -> int:
+    """As `lookup`, for a key whose home line is known already."""
     lines, old = manifest.lines, manifest.old
-    found = find(lines, home_line(hi, lo, len(lines)), hi, lo)
+    found = find(lines, home, hi, lo)
     if found >= 0:
         return read_payload(lines[found // LINE_KEYS], found % LINE_KEYS)
     if len(old):

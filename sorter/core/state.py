@@ -13,7 +13,7 @@ from sorter import limits
 from sorter.core import manifest as advices
 from sorter.core.manifest import Manifest
 from sorter.reasons import Reason, Refusal
-from sorter.records import Bits, Ints32, Ints64, Rows
+from sorter.records import LINE, PATTERN, TRIP, Bits, Ints32, Ints64, Plan, Rows, SortCodes, Table, Waybills
 
 BUCKETS: Final = 2 * limits.ITEMS_ON_BELT_MAX
 SCANS_STAGED_MAX: Final = 256
@@ -28,6 +28,7 @@ TOTALS: Final = np.dtype(
         ("on_belt", "<i8"),
         ("serial", "<u4"),  # of the item opened last
         ("free_item", "<i4"),  # first of the free places, linked by `chain`
+        ("written", "<i4"),  # decisions of this step so far
         ("plan", "<u2"),  # number of the plan in force
     ]
 )
@@ -36,7 +37,8 @@ CLIENT: Final = np.dtype(
     [
         ("boot", "<u8"),
         ("last_seq", "<u8"),  # the last number accepted
-        ("role", "u1"),  # 0: never seen
+        ("seen", "u1"),
+        ("role", "u1"),
         ("line", "u1"),
         ("name", "u1", (limits.CODE_BYTES,)),  # code 0 of its hello
     ]
@@ -76,7 +78,7 @@ TRIP_LOAD: Final = np.dtype(
     [
         ("cutoff_ns", "<i8"),  # which week's departure `load` counts
         ("load", "<i4"),
-        ("cutoff_min", "<u2"),  # its plan's; a later plan finds it by lane and minute
+        ("cutoff_min", "<i4"),  # its plan's; a later plan finds it by lane and minute
     ]
 )
 
@@ -86,22 +88,22 @@ ITEM: Final = np.dtype(
         ("waybill_lo", "<u8"),
         ("heard_ns", "<i8"),  # last word of it
         ("scanned_ns", "<i8"),  # when it was last under a scanner
-        ("trip_ns", "<i8"),  # cut-off of the departure in which it holds a place; 0: none
+        ("trip_ns", "<i8"),  # cut-off of the departure in which it holds a place; 0: it needs none
         ("item", "<u4"),
         ("epoch", "<u4"),
         ("serial", "<u4"),
         ("chain", "<i4"),  # next in its bucket, or next free place; -1: none
         ("older", "<i4"),  # neighbours on its line by last word; -1: none
         ("newer", "<i4"),
-        ("asked_lane", "<u2"),  # the lane for which its place was taken; its own or the one it spilled from
-        ("lane", "<u2"),  # this and what follows: as it was told last
+        ("station", "<u2"),
+        ("asked_lane", "<u2"),  # this and what follows: as last told to the PLC; the lane before any spill
+        ("lane", "<u2"),
         ("trip", "<u2"),
         ("chute", "<u2"),
         ("alternate", "<u2"),
-        ("station", "<u2"),
         ("row", "<u2"),
         ("plan", "<u2"),
-        ("reason", "u1"),
+        ("reason", "u1"),  # nothing told yet: LATE or RECIRCULATE
         ("carrier", "u1"),
         ("service", "u1"),
         ("flow", "u1"),
@@ -125,6 +127,7 @@ class Work(NamedTuple):
     code_lo: Bits
     accepted: Bits  # [CODES_STAGED_MAX] the patterns each code fits; 0: no waybill
     scans: Rows  # STAGED[SCANS_STAGED_MAX]
+    moment: Rows  # MOMENT[1]
     old_trips: Rows  # TRIP_LOAD[TRIPS_MAX]
     trip_now: Ints32  # [TRIPS_MAX] old trip index -> new; -1: gone
 
@@ -141,6 +144,17 @@ STAGED: Final = np.dtype(
         ("outcome", "<i4"),  # Reason NO_READ, UNKNOWN_CODE or MULTI_CODE; PLANNED: one waybill
     ]
 )
+
+
+MOMENT: Final = np.dtype(
+    [
+        ("patterns", "<u8"),  # the waybill patterns valid now
+        ("patterns_until_ns", "<i8"),
+        ("minute", "<i8"),  # the row of Table.minute for now
+        ("minute_until_ns", "<i8"),
+    ]
+)
+"""What the time of day means for the plan in force; made anew when its time is over."""
 
 
 class State(NamedTuple):
@@ -196,9 +210,40 @@ def _new_work() -> Work:
         code_lo=np.zeros(codes, np.uint64),
         accepted=np.zeros(codes, np.uint64),
         scans=np.zeros(SCANS_STAGED_MAX, STAGED),
+        moment=np.zeros(1, MOMENT),
         old_trips=np.zeros(limits.TRIPS_MAX, TRIP_LOAD),
         trip_now=np.zeros(limits.TRIPS_MAX, np.int32),
     )
+
+
+def _plan_example() -> Plan:
+    bits, words = np.zeros((1, 1), np.uint64), np.zeros(1, np.uint16)
+    edges, octets = np.zeros(0, np.int32), np.zeros(1, np.uint8)
+    starts, keys = np.zeros(1, np.uint32), np.zeros(0, np.uint64)
+    table = Table(bits, bits, edges, bits, edges, bits, edges, bits, octets, words, words)
+    return Plan(
+        waybills=Waybills(octets, np.zeros((1, 1), np.uint16), keys, np.zeros(0, PATTERN)),
+        table=table,
+        sort_codes=SortCodes(keys, keys, octets, words),
+        station_lane=words,
+        lane_spill=words,
+        trip_at=starts,
+        trips=np.zeros(0, TRIP),
+        chute_at=starts,
+        lane_chutes=words,
+        chute_line=octets,
+        chute_lane=words,
+        chute_capacity=starts,
+        exception_chute=np.zeros((1, 1), np.uint16),
+        lines=np.zeros(0, LINE),
+        services=1,
+        utc_offset_ns=0,
+    )
+
+
+STATE_EXAMPLE: Final = new_state()
+PLAN_EXAMPLE: Final = _plan_example()
+"""What the arrays of every state and plan must look like to the kernels: dtype and dimensions."""
 
 
 def room_for(state: State, events: Rows) -> State:
@@ -217,7 +262,7 @@ def room_for(state: State, events: Rows) -> State:
 def next_due_ns(state: State) -> int:
     """When the next item will be lost if nothing is heard of it; -1: there is none.
 
-    Never in the past by more than what one step may end (TIMEOUTS_PER_STEP_MAX items).
+    A time that is past: more were due than one step may end, so step again.
     """
     return int(state.totals[0]["next_due_ns"])
 
@@ -240,7 +285,7 @@ class Client(NamedTuple):
 
 def clients(state: State) -> list[Client]:
     """Every client ever seen, by number: what a daemon needs to know them again after a restart."""
-    seen = np.flatnonzero(state.clients["role"])
+    seen = np.flatnonzero(state.clients["seen"])
     return [_client(int(number), state.clients[number]) for number in seen]
 
 
@@ -321,7 +366,7 @@ def digest(state: State) -> str:
     so a state restored from a snapshot equals the one that ran.
     """
     hashed = hashlib.sha256()
-    totals = [state.totals[name].tobytes() for name in TOTALS.names or () if name != "free_item"]
+    totals = [state.totals[name].tobytes() for name in TOTALS.names or () if name not in {"free_item", "written"}]
     belts = [state.belts[name].tobytes() for name in ("armed_ns", "boot", "epoch", "greeted")]
     items = [row[name].tobytes() for row in items_on_belt(state) for name in _MEANING]
     rows = [state.ended, state.refused, state.clients, state.chutes, state.lanes["sent_ns"]]

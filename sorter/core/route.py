@@ -1,0 +1,134 @@
+"""From what is known of an item to the row that decides it: the decision table and the sort codes."""
+
+from typing import Any, Final
+
+from sorter.core.barcode import prefix_key
+from sorter.core.jit import i64, kernel, trailing_zeros, u64
+from sorter.core.state import State
+from sorter.core.trips import DAY_NS, MINUTE_NS, week_ns
+from sorter.records import NONE_8, NONE_16, Bytes, Ints32, Plan, SortCodes, Table
+
+DASH: Final = ord("-")
+FOR_EVER_NS: Final = (1 << 63) - 1
+
+
+@kernel
+def interval(edges: Ints32, value: int) -> int:
+    """How many of the ascending edges are at most `value`."""
+    low, size = 0, len(edges)
+    while size > 0:
+        half = size >> 1
+        above = edges[low + half] <= value
+        low = low + half + 1 if above else low
+        size = size - half - 1 if above else half
+    return low
+
+
+@kernel
+def first_row(table: Table, station: int, kind: int, weight: int, length: int, minute: int) -> int:
+    """The first row whose bit is set in one vector of every dimension; -1: none."""
+    for word in range(table.station.shape[1]):
+        bits = table.station[station, word] & table.kind[kind, word] & table.minute[minute, word]
+        bits &= table.weight[weight, word] & table.length[length, word]
+        if bits != u64(0):
+            return word * 64 + trailing_zeros(bits)
+    return -1
+
+
+@kernel
+def look_at_clock(state: State, plan: Plan, now_ns: int) -> None:
+    """Bring state.work.moment up to `now_ns`: which patterns are valid, which interval of the day it is."""
+    moment = state.work.moment[0]
+    if now_ns >= moment["patterns_until_ns"]:
+        _look_at_patterns(moment, plan, now_ns)
+    if now_ns >= moment["minute_until_ns"]:
+        edges = plan.table.minute_edges
+        local_ns = week_ns(plan, now_ns)
+        minute_of_day = local_ns % DAY_NS // MINUTE_NS
+        moment["minute"] = local_ns // DAY_NS * (len(edges) + 1) + interval(edges, minute_of_day)
+        moment["minute_until_ns"] = now_ns - local_ns % MINUTE_NS + MINUTE_NS
+
+
+@kernel
+def _look_at_patterns(moment: Any, plan: Plan, now_ns: int) -> None:
+    valid = u64(0)
+    until_ns = FOR_EVER_NS
+    for pattern in range(len(plan.waybills.patterns)):
+        from_ns = i64(plan.waybills.patterns[pattern]["valid_from_ns"])
+        if from_ns <= now_ns:
+            valid |= u64(1) << u64(pattern)
+        else:
+            until_ns = min(until_ns, from_ns)
+    moment["patterns"] = valid
+    moment["patterns_until_ns"] = until_ns
+
+
+@kernel
+def carriers_of(plan: Plan, accepted: Any) -> Any:
+    """The carriers whose patterns were fitted, one bit each."""
+    carriers = u64(0)
+    for pattern in range(len(plan.waybills.patterns)):
+        if (accepted >> u64(pattern)) & u64(1) != u64(0):
+            carriers |= u64(1) << u64(plan.waybills.patterns[pattern]["carrier"])
+    return carriers
+
+
+@kernel
+def station_of_labels(
+    plan: Plan, codes: Bytes, rows: Ints32, waybill_bits: Any, first: int, count: int, accepted: Any
+) -> tuple[int, int]:
+    """The station and carrier that the sort codes on a label name; NONE_16 when they name none, or two.
+
+    Only codes that are no waybill count, and only sort codes of carriers whose pattern the waybill fits.
+    """
+    carriers = carriers_of(plan, accepted)
+    station, carrier = NONE_16, NONE_8
+    for at in range(first, first + count):
+        if waybill_bits[at] != u64(0):
+            continue
+        named = _station_of_code(plan.sort_codes, codes[rows[at]], carriers)
+        if named[0] == NONE_16:
+            continue
+        if station not in (NONE_16, named[0]):
+            return NONE_16, NONE_8
+        station, carrier = named
+    return station, carrier
+
+
+@kernel
+def _station_of_code(sort_codes: SortCodes, code: Any, carriers: Any) -> tuple[int, int]:
+    """Try the code, then what is left of it before each dash from the right."""
+    length = i64(code[0])
+    if length > len(code) - 1:
+        return NONE_16, NONE_8
+    while length > 0:
+        hi, lo = prefix_key(code, min(length, 24))
+        if hi != u64(0) and length <= 24:
+            named = _named(sort_codes, hi, lo, carriers)
+            if named[2]:
+                return named[0], named[1]
+        length -= 1
+        while length > 0 and code[1 + length] != DASH:
+            length -= 1
+    return NONE_16, NONE_8
+
+
+@kernel
+def _named(sort_codes: SortCodes, hi: Any, lo: Any, carriers: Any) -> tuple[int, int, bool]:
+    """The station and carrier of one key, and whether any of these carriers has it. Two carriers: no station."""
+    low, high = 0, len(sort_codes.key_hi)
+    while low < high:
+        middle = (low + high) >> 1
+        key_hi, key_lo = sort_codes.key_hi[middle], sort_codes.key_lo[middle]
+        if key_hi < hi or (key_hi == hi and key_lo < lo):
+            low = middle + 1
+        else:
+            high = middle
+    station, carrier, found = NONE_16, NONE_8, False
+    while low < len(sort_codes.key_hi) and sort_codes.key_hi[low] == hi and sort_codes.key_lo[low] == lo:
+        if (carriers >> u64(sort_codes.carrier[low])) & u64(1) != u64(0):
+            if found:
+                return NONE_16, NONE_8, True
+            station, carrier, found = i64(sort_codes.station[low]), i64(sort_codes.carrier[low]), True
+        low += 1
+    return station, carrier, found

@@ -1,0 +1,404 @@
+"""A scan becomes a decision: a run of scans is matched and looked up together, then decided one by one.
+
+What was told to the PLC last stands until another chute is told: a decision that sends
+nothing (late, or one more lap) changes neither the item's chute nor its place in a trip.
+"""
+
+from typing import Any, Final, NamedTuple
+
+from sorter import limits
+from sorter.core import manifest as advices
+from sorter.core.barcode import match_codes
+from sorter.core.belt import find_item, hear, next_decision, open_item
+from sorter.core.chutes import is_open, pick_chute
+from sorter.core.jit import i64, kernel, prefetch, u64
+from sorter.core.route import first_row, interval, look_at_clock, station_of_labels
+from sorter.core.state import CODES_STAGED_MAX, SCANS_STAGED_MAX, State
+from sorter.core.trips import change_load, find_place, open_from_ns, take_place
+from sorter.reasons import Reason
+from sorter.records import NONE_8, NONE_16, Batch, Kind, Plan, Rows, Target, Verdict
+
+SCAN: Final = int(Kind.SCAN)
+DIVERT: Final = int(Verdict.DIVERT)
+TO_LANE: Final = int(Target.LANE)
+TO_CHUTE: Final = int(Target.CHUTE)
+
+PLANNED: Final = int(Reason.PLANNED)
+SPILLED: Final = int(Reason.SPILLED)
+ALTERNATE: Final = int(Reason.ALTERNATE)
+NO_READ: Final = int(Reason.NO_READ)
+UNKNOWN_CODE: Final = int(Reason.UNKNOWN_CODE)
+MULTI_CODE: Final = int(Reason.MULTI_CODE)
+NO_ADVICE: Final = int(Reason.NO_ADVICE)
+NO_RULE: Final = int(Reason.NO_RULE)
+INTERCEPT: Final = int(Reason.INTERCEPT)
+CANCELLED: Final = int(Reason.CANCELLED)
+MAX_LAPS: Final = int(Reason.MAX_LAPS)
+LATE: Final = int(Reason.LATE)
+RECIRCULATE: Final = int(Reason.RECIRCULATE)
+
+STANDARD: Final = 0  # service and flow of an item known by its sort code alone
+
+
+class Choice(NamedTuple):
+    """What is to be done with an item. `chute` NONE_16: nothing is sent."""
+
+    reason: int
+    row: int
+    asked_lane: int
+    lane: int
+    trip: int
+    trip_ns: int
+    chute: int
+    alternate: int
+
+
+# ---- a run of scans, staged ------------------------------------------------
+
+
+@kernel
+def stage_run(state: State, plan: Plan, batch: Batch, begin: int) -> int:
+    """Match and look up the scans from event `begin` on, into state.work.scans; returns where the run ends."""
+    work = state.work
+    now_ns = max(i64(state.totals[0]["now_ns"]), i64(batch.events[begin]["t_ns"]))
+    look_at_clock(state, plan, now_ns)
+    end, code_count = _gather(state, batch, begin)
+    match_codes(plan.waybills, work.moment[0]["patterns"], batch.codes, work, code_count)
+    lines, old = state.manifest.lines, state.manifest.old
+    for at in range(end - begin):
+        staged = work.scans[at]
+        _fold_codes(state, batch, at)
+        if staged["outcome"] == PLANNED:
+            home = advices.home_line(staged["waybill_hi"], staged["waybill_lo"], len(lines))
+            staged["home"] = home
+            prefetch(lines, home)
+            if len(old):
+                prefetch(old, advices.home_line(staged["waybill_hi"], staged["waybill_lo"], len(old)))
+    for at in range(end - begin):
+        staged = work.scans[at]
+        staged["payload"] = advices.NOTHING
+        if staged["outcome"] == PLANNED:
+            hi, lo = staged["waybill_hi"], staged["waybill_lo"]
+            staged["payload"] = advices.lookup_from(state.manifest, i64(staged["home"]), hi, lo)
+    return end
+
+
+@kernel
+def _gather(state: State, batch: Batch, begin: int) -> tuple[int, int]:
+    """Note the code rows of the scans from `begin` on, while they are scans, fit, and no pattern becomes valid."""
+    work = state.work
+    patterns_until_ns = i64(work.moment[0]["patterns_until_ns"])
+    code_count = 0
+    end = begin
+    while end < len(batch.events) and end - begin < SCANS_STAGED_MAX:
+        event = batch.events[end]
+        first = i64(event["code_at"])
+        count = max(0, min(i64(event["code_count"]), limits.CODES_PER_SCAN_MAX, len(batch.codes) - first))
+        ready = event["kind"] == SCAN and code_count + count <= CODES_STAGED_MAX
+        if not ready or (end > begin and event["t_ns"] >= patterns_until_ns):
+            break
+        staged = work.scans[end - begin]
+        staged["first_code"], staged["code_count"] = code_count, count
+        for row in range(first, first + count):
+            work.rows[code_count] = row
+            code_count += 1
+        end += 1
+    return end, code_count
+
+
+@kernel
+def _fold_codes(state: State, batch: Batch, at: int) -> None:
+    """Make one waybill of a scan's codes, or say why there is none. An empty code was not read."""
+    work = state.work
+    staged = work.scans[at]
+    outcome = NO_READ
+    hi, lo, accepted = u64(0), u64(0), u64(0)
+    first = i64(staged["first_code"])
+    for code in range(first, first + i64(staged["code_count"])):
+        if work.accepted[code] != u64(0):
+            if outcome == PLANNED and (work.code_hi[code] != hi or work.code_lo[code] != lo):
+                outcome = MULTI_CODE
+            elif outcome != MULTI_CODE:
+                outcome = PLANNED
+                hi, lo, accepted = work.code_hi[code], work.code_lo[code], work.accepted[code]
+        elif outcome == NO_READ and batch.codes[work.rows[code], 0] != 0:
+            outcome = UNKNOWN_CODE
+    staged["outcome"] = outcome
+    staged["waybill_hi"], staged["waybill_lo"], staged["accepted"] = hi, lo, accepted
+
+
+# ---- one scan, decided ------------------------------------------------------
+
+
+@kernel
+def decide_scan(state: State, plan: Plan, batch: Batch, decisions: Rows, event_at: int, staged_at: int) -> None:
+    """Decide a staged scan and write its DIVERT; the item is opened when the belt does not know it."""
+    event = batch.events[event_at]
+    staged = state.work.scans[staged_at]
+    line = i64(event["line"])
+    now_ns = i64(state.totals[0]["now_ns"])
+    look_at_clock(state, plan, now_ns)
+    at = find_item(state, line, i64(event["item"]))
+    if at < 0:
+        at = open_item(state, decisions, line, i64(event["item"]), event_at)
+    else:
+        hear(state, at)
+    item = state.items[at]
+    state.totals[0]["scans"] += 1
+    happened_ns = now_ns - i64(event["age_us"]) * 1000
+    _count_lap(plan, item, event, happened_ns)
+    outcome, payload = _identify(state, plan, batch, item, staged)
+    deadline_ns = happened_ns + i64(plan.lines[line]["window_ns"])
+    if now_ns > deadline_ns:
+        choice = _nothing(LATE, 0, NONE_16)
+        _tell_nothing(item, LATE)
+    else:
+        choice = _choose(state, plan, event, item, outcome, payload)
+    _write_divert(state, decisions, item, choice, deadline_ns, event_at, outcome)
+
+
+@kernel
+def _count_lap(plan: Plan, item: Any, event: Any, happened_ns: int) -> None:
+    """Take the scanner's count of laps, or infer one more from the time since the last scan."""
+    if event["lap"] != NONE_8:
+        item["laps"] = min(i64(event["lap"]), limits.LAPS_MAX)
+    elif item["scanned_ns"] >= 0 and happened_ns - item["scanned_ns"] > plan.lines[item["line"]]["lap_ns"] // 2:
+        item["laps"] = min(i64(item["laps"]) + 1, limits.LAPS_MAX)
+    item["scanned_ns"] = happened_ns
+
+
+@kernel
+def _identify(state: State, plan: Plan, batch: Batch, item: Any, staged: Any) -> tuple[int, int]:
+    """What this scan and earlier ones tell of an item: an outcome and the manifest's payload.
+
+    An earlier waybill still counts when this scan reads none, and makes two when it reads another.
+    """
+    outcome, payload = i64(staged["outcome"]), i64(staged["payload"])
+    known = item["waybill_hi"] != u64(0)
+    if outcome == PLANNED:
+        if not known:
+            item["waybill_hi"], item["waybill_lo"] = staged["waybill_hi"], staged["waybill_lo"]
+        elif item["waybill_hi"] != staged["waybill_hi"] or item["waybill_lo"] != staged["waybill_lo"]:
+            return MULTI_CODE, advices.NOTHING
+    elif known and outcome != MULTI_CODE:
+        outcome, payload = PLANNED, advices.lookup(state.manifest, item["waybill_hi"], item["waybill_lo"])
+    if outcome == PLANNED:
+        _learn(state, plan, batch, item, staged, payload)
+    return outcome, payload
+
+
+@kernel
+def _learn(state: State, plan: Plan, batch: Batch, item: Any, staged: Any, payload: int) -> None:
+    """Note station, carrier, service and flow: the advice's, else the label's, else what was known before."""
+    station = payload & advices.NO_STATION
+    if station < len(plan.station_lane):
+        item["station"] = station
+        item["carrier"] = (payload >> advices.CARRIER_AT) & 31
+        item["service"] = (payload >> advices.SERVICE_AT) & 15
+        item["flow"] = (payload >> advices.FLOW_AT) & 1
+        return
+    work = state.work
+    first, count = i64(staged["first_code"]), i64(staged["code_count"])
+    if staged["accepted"] == u64(0):
+        return
+    label = station_of_labels(plan, batch.codes, work.rows, work.accepted, first, count, staged["accepted"])
+    if label[0] != NONE_16:
+        item["station"], item["carrier"] = label
+        item["service"] = item["flow"] = STANDARD
+
+
+@kernel
+def _choose(state: State, plan: Plan, event: Any, item: Any, outcome: int, payload: int) -> Choice:
+    """The same answer while it is good; else choose as if the item had been told nothing, and tell it."""
+    _count_told(state, item, -1)
+    spent = i64(item["laps"]) >= i64(plan.lines[item["line"]]["max_laps"])
+    if item["passed"] and spent:
+        choice = _reject(state, plan, item, MAX_LAPS, 0)
+    elif outcome != MULTI_CODE and _still_good(state, plan, item):
+        _count_told(state, item, 1)
+        return _as_told(item)
+    else:
+        choice = _choose_anew(state, plan, event, item, outcome, payload)
+    if choice.chute == NONE_16:
+        _count_told(state, item, 1)
+        _tell_nothing(item, RECIRCULATE)
+    else:
+        _tell(state, item, choice)
+    return choice
+
+
+@kernel
+def _count_told(state: State, item: Any, change: int) -> None:
+    """Count an item in (+1) or out (-1) of the chute and the trip it was told."""
+    if item["chute"] != NONE_16:
+        state.chutes[item["chute"]]["in_flight"] += change
+        change_load(state, i64(item["trip"]), i64(item["trip_ns"]), change)
+
+
+@kernel
+def _still_good(state: State, plan: Plan, item: Any) -> bool:
+    """Whether the item was told a chute of its own stream that is still open."""
+    sorted_out = item["reason"] <= ALTERNATE
+    return item["chute"] != NONE_16 and sorted_out and is_open(state, plan, i64(item["chute"]))
+
+
+@kernel
+def _as_told(item: Any) -> Choice:
+    return Choice(
+        i64(item["reason"]),
+        i64(item["row"]),
+        i64(item["asked_lane"]),
+        i64(item["lane"]),
+        i64(item["trip"]),
+        i64(item["trip_ns"]),
+        i64(item["chute"]),
+        i64(item["alternate"]),
+    )
+
+
+@kernel
+def _nothing(reason: int, row: int, lane: int) -> Choice:
+    return Choice(reason, row, lane, lane, NONE_16, 0, NONE_16, NONE_16)
+
+
+@kernel
+def _choose_anew(state: State, plan: Plan, event: Any, item: Any, outcome: int, payload: int) -> Choice:
+    """Steps 1 to 6 of DESIGN §4."""
+    if outcome != PLANNED:
+        return _reject(state, plan, item, outcome, 0)
+    if (payload >> advices.INTERCEPT_AT) & 1:
+        return _reject(state, plan, item, INTERCEPT, 0)
+    if (payload >> advices.CANCELLED_AT) & 1:
+        return _reject(state, plan, item, CANCELLED, 0)
+    if item["station"] == NONE_16:
+        return _reject(state, plan, item, NO_ADVICE, 0)
+    hit = _hit(state, plan, event, item, payload)
+    if hit < 0:
+        lane = i64(plan.station_lane[item["station"]])
+        return _reject(state, plan, item, NO_RULE, 0) if lane == NONE_16 else _by_lane(state, plan, item, lane, 0)
+    row, target = i64(plan.table.row[hit]), i64(plan.table.target[hit])
+    kind = i64(plan.table.target_kind[hit])
+    if kind == TO_LANE:
+        return _by_lane(state, plan, item, target, row)
+    if kind == TO_CHUTE:
+        return _by_chute(state, plan, item, target, row)
+    return _reject(state, plan, item, target, row)
+
+
+@kernel
+def _hit(state: State, plan: Plan, event: Any, item: Any, payload: int) -> int:
+    """The first row of the decision table that applies; -1: none."""
+    table = plan.table
+    weight_g = i64(event["weight_g"])
+    if weight_g == 0:
+        weight_g = payload >> advices.WEIGHT_AT
+    length_mm = i64(event["length_mm"])
+    weight = interval(table.weight_edges, weight_g) if weight_g else len(table.weight_edges) + 1
+    length = interval(table.length_edges, length_mm) if length_mm else len(table.length_edges) + 1
+    kind = (i64(item["carrier"]) * plan.services + i64(item["service"])) * 2 + i64(item["flow"])
+    if i64(item["service"]) >= plan.services or kind >= len(table.kind):
+        return -1
+    return first_row(table, i64(item["station"]), kind, weight, length, i64(state.work.moment[0]["minute"]))
+
+
+@kernel
+def _by_lane(state: State, plan: Plan, item: Any, lane: int, row: int) -> Choice:
+    """A place in a trip of the lane, or where it spills to, and the least loaded chute there."""
+    line = i64(item["line"])
+    going, trip, trip_ns = _place(state, plan, item, lane, True)
+    if going == NONE_16:
+        return _no_chute(state, plan, item, lane, row)
+    chute, alternate, is_least = pick_chute(state, plan, line, going)
+    if chute == NONE_16:
+        return _no_chute(state, plan, item, lane, row)
+    reason = SPILLED if going != lane else PLANNED if is_least else ALTERNATE
+    return Choice(reason, row, lane, going, trip, trip_ns, chute, alternate)
+
+
+@kernel
+def _by_chute(state: State, plan: Plan, item: Any, wanted: int, row: int) -> Choice:
+    """The chute a rule names, or another one of its lane. It never spills: the rule named the place."""
+    line = i64(item["line"])
+    lane = i64(plan.chute_lane[wanted])
+    chute, alternate, reason = wanted, NONE_16, PLANNED
+    if plan.chute_line[wanted] != line or not is_open(state, plan, wanted):
+        reason = ALTERNATE
+        chute = NONE_16
+        if lane != NONE_16:
+            chute, alternate, _ = pick_chute(state, plan, line, lane)
+    if chute == NONE_16:
+        return _no_chute(state, plan, item, lane, row)
+    if lane == NONE_16:
+        return Choice(reason, row, lane, lane, NONE_16, 0, chute, alternate)
+    going, trip, trip_ns = _place(state, plan, item, lane, False)
+    if going == NONE_16:
+        return _no_chute(state, plan, item, lane, row)
+    return Choice(reason, row, lane, lane, trip, trip_ns, chute, alternate)
+
+
+@kernel
+def _place(state: State, plan: Plan, item: Any, lane: int, may_spill: bool) -> tuple[int, int, int]:
+    """The place an item already holds for this lane while its trip has not left, else a new one."""
+    held_ns = i64(item["trip_ns"])
+    if held_ns and item["asked_lane"] == lane and held_ns > open_from_ns(state, i64(item["lane"])):
+        return i64(item["lane"]), i64(item["trip"]), held_ns
+    return find_place(state, plan, i64(item["line"]), lane, may_spill)
+
+
+@kernel
+def _reject(state: State, plan: Plan, item: Any, reason: int, row: int) -> Choice:
+    """To the line's exception chute for this reason, if it is open."""
+    chute = i64(plan.exception_chute[item["line"], reason])
+    if chute == NONE_16 or not is_open(state, plan, chute):
+        return _no_chute(state, plan, item, NONE_16, row)
+    lane = i64(plan.chute_lane[chute])
+    return Choice(reason, row, lane, lane, NONE_16, 0, chute, NONE_16)
+
+
+@kernel
+def _no_chute(state: State, plan: Plan, item: Any, lane: int, row: int) -> Choice:
+    """One more lap while there are laps left; then the chute for too many laps, while that is open."""
+    if i64(item["laps"]) >= i64(plan.lines[item["line"]]["max_laps"]):
+        chute = i64(plan.exception_chute[item["line"], MAX_LAPS])
+        if chute != NONE_16 and is_open(state, plan, chute):
+            lane = i64(plan.chute_lane[chute])
+            return Choice(MAX_LAPS, row, lane, lane, NONE_16, 0, chute, NONE_16)
+    return _nothing(RECIRCULATE, row, lane)
+
+
+@kernel
+def _tell(state: State, item: Any, choice: Choice) -> None:
+    """Note what goes to the PLC now, and count the item in."""
+    item["reason"], item["row"], item["plan"] = choice.reason, choice.row, state.totals[0]["plan"]
+    item["asked_lane"], item["lane"] = choice.asked_lane, choice.lane
+    item["trip"], item["trip_ns"] = choice.trip, choice.trip_ns
+    item["chute"], item["alternate"] = choice.chute, choice.alternate
+    state.chutes[choice.chute]["in_flight"] += 1
+    take_place(state, choice.trip, choice.trip_ns)
+
+
+@kernel
+def _tell_nothing(item: Any, reason: int) -> None:
+    """Note why an item that was never told a chute has none."""
+    if item["chute"] == NONE_16:
+        item["reason"] = reason
+
+
+@kernel
+def _write_divert(
+    state: State, decisions: Rows, item: Any, choice: Choice, deadline_ns: int, event_at: int, outcome: int
+) -> None:
+    row = next_decision(state, decisions)
+    row["deadline_ns"] = deadline_ns
+    known = outcome == PLANNED
+    row["waybill_hi"] = item["waybill_hi"] if known else u64(0)
+    row["waybill_lo"] = item["waybill_lo"] if known else u64(0)
+    row["serial"], row["item"], row["event"] = item["serial"], item["item"], event_at
+    row["chute"], row["alternate"] = choice.chute, choice.alternate
+    row["lane"], row["trip"], row["station"] = choice.lane, choice.trip, item["station"] if known else NONE_16
+    row["row"] = choice.row
+    row["plan"] = state.totals[0]["plan"] if choice.chute == NONE_16 else item["plan"]
+    row["verdict"], row["reason"], row["line"] = DIVERT, choice.reason, item["line"]
+    row["carrier"] = item["carrier"] if known else NONE_8
+    row["service"] = item["service"] if known else NONE_8
+    row["flow"] = item["flow"] if known else NONE_8
