@@ -47,6 +47,7 @@ class Refusal(IntEnum):
     MANIFEST_FULL = 6
     CLIENTS_FULL = 7
     NO_TRIP = 8
+    UNKNOWN_LINE = 9
 
     @property
     def word(self) -> str:
@@ -98,6 +99,7 @@ REFUSALS: Final[dict[Refusal, Sentence]] = {
     Refusal.MANIFEST_FULL: Sentence("预报已达上限", "the manifest is full"),
     Refusal.CLIENTS_FULL: Sentence("登记的设备已达上限", "too many clients have registered"),
     Refusal.NO_TRIP: Sentence("该路向没有班次", "the lane has no trip to send"),
+    Refusal.UNKNOWN_LINE: Sentence("没有这条分拣线", "the site has no such line"),
 }
 
 REASON_COUNT: Final = len(Reason)
