@@ -445,7 +445,7 @@ def test_a_follower_misses_no_record_at_a_rotation() -> None:
     written = [append(journal, 1, 1, 1, 1)]
     followed = follow(FOLDER, disk=disk)
     assert until_now(followed) == written
-    disk.work = lambda: written.extend([append(journal, 2, 1, 1, 1), append(journal, 3, 30, 30, 9)])
+    disk.work = lambda: written.extend([append(journal, 2, 1, 1, 1), append(journal, 3, 31, 30, 9)])
     assert until_now(followed) == written[1:]
     assert journal.position.segment == 2
 
