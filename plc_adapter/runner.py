@@ -162,7 +162,7 @@ class Runner:
     @property
     def busy(self) -> bool:
         """Whether more is likely to wait: the last exchange carried much, or orders have room."""
-        return self._carried >= HOLD or (bool(self._diverts) and self.host.room > 0)
+        return self._carried >= HOLD or (bool(self._diverts) and self.host.room > 0 and not self._silent)
 
     def step(self, now_ns: int, exchange: Callable[[bytes], bytes]) -> bool:
         """One whole round without an event loop; whether the PLC was reached."""
@@ -320,15 +320,13 @@ class Runner:
         return Ping(seq=number)
 
 
-async def drive(
-    runner: Runner, port: Port, *, clock: Clock, poll_ns: int, stop: asyncio.Event, wake: asyncio.Event
-) -> None:
+async def drive(runner: Runner, port: Port, clock: Clock, poll_ns: int, stop: asyncio.Event) -> None:
     """Exchange with the PLC until `stop` is set, then wait for the daemon's disk.
 
-    Everything above decides; this waits: `poll_ns` of site time when there is nothing to do, less
-    when `wake` tells that diverts may have come, and not at all while there is traffic.
+    What to do is decided above; this waits: `poll_ns` of site time when there is nothing to do,
+    PAUSE_S when a divert has come, and not at all while there is traffic.
     """
-    rest_s = clock.real_s(poll_ns) - PAUSE_S
+    pauses = max(round(clock.real_s(poll_ns) / PAUSE_S), 1)
     while not stop.is_set():
         try:
             await port.connect()
@@ -340,13 +338,11 @@ async def drive(
             continue
         if runner.busy:
             await asyncio.sleep(0)
-            continue
-        wake.clear()
-        await asyncio.sleep(PAUSE_S)
-        if rest_s > 0:
+        for _ in range(pauses):
+            if runner.busy:
+                break
+            await asyncio.sleep(PAUSE_S)
             runner.talk()
-            if not runner.busy:
-                await _wait(wake, rest_s)
     await _flush(runner)
     await port.close()
     runner.close()
@@ -358,8 +354,3 @@ async def _flush(runner: Runner) -> None:
             return
         runner.talk()
         await asyncio.sleep(PAUSE_S)
-
-
-async def _wait(event: asyncio.Event, timeout_s: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), timeout_s)

@@ -1,0 +1,132 @@
+"""Every line of a site in one loop, and what is told of it: a line of JSON when something changes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+from plc_adapter.mailbox import SILENT_NS
+from plc_adapter.modbus import ModbusPort
+from plc_adapter.port import Port
+from plc_adapter.runner import Link, OpenWire, Runner, Wire, drive
+from plc_adapter.settings import Plc, Site
+from sorter.clock import Clock
+from sorter.wire.client import Client
+
+NS_PER_S: Final = 1_000_000_000
+WATCH_S: Final = 1.0
+
+Tell = Callable[..., None]
+"""Called as tell("warning", what, line=…, …)."""
+
+ALARMS: Final = {
+    "stale": "diverts came too late for their chute and were not given to the PLC",
+    "overflow": "diverts were given up: the PLC takes none, and too many waited",
+    "unknown": "reports have a kind, outcome or state that is none; check the PLC's program",
+    "lost": "reports of the PLC will never be known: it overran its ring, or an adapter died",
+    "reused": "the PLC began again at 1 in an epoch it had used; its epoch must survive a power cut",
+    "refused": "messages were refused by the daemon",
+}
+
+
+class Line(NamedTuple):
+    """One line, ready to be driven."""
+
+    runner: Runner
+    port: Port
+    poll_ns: int
+
+
+def port_of(plc: Plc) -> Port:
+    """The port that a section of site.toml names."""
+    return ModbusPort(plc.host, plc.port, unit=plc.unit, reports_at=plc.reports_at, orders_at=plc.orders_at)
+
+
+def lines_of(site: Site, names: Iterable[str], clock: Clock) -> list[Line]:
+    """The lines `names` of a site. Raises KeyError for a line without a PLC, ValueError for a key that is none."""
+    return [_line(site, name, site.plcs[name], clock) for name in names]
+
+
+def _line(site: Site, name: str, plc: Plc, clock: Clock) -> Line:
+    # A heart is watched in real time, also when the day goes faster.
+    silent_ns = round(SILENT_NS / NS_PER_S / clock.real_s(1))
+    open_wire: OpenWire = partial(_open, site, name, clock)
+    return Line(Runner(name, open_wire, word_order=plc.word_order, silent_ns=silent_ns), port_of(plc), plc.poll_ns)
+
+
+def _open(site: Site, name: str, clock: Clock, boot: int, first: int) -> Wire:
+    key = site.keys / f"plc-{name}.secret" if site.keys else None
+    return Client(
+        site.wire.devices,
+        role="plc",
+        client=f"plc-{name}",
+        line=name,
+        boot=boot,
+        first=first,
+        key=key,
+        now_ns=clock.now_ns,
+    )
+
+
+async def run(lines: list[Line], clock: Clock, stop: asyncio.Event, tell: Tell) -> dict[str, dict[str, Any]]:
+    """Drive all lines until `stop` is set; what each of them did, by name."""
+    watch = asyncio.create_task(_watch(lines, tell))
+    try:
+        async with asyncio.TaskGroup() as group:
+            for line in lines:
+                group.create_task(drive(line.runner, line.port, clock, line.poll_ns, stop))
+    finally:
+        watch.cancel()
+    return {line.runner.line: asdict(line.runner.counts) for line in lines}
+
+
+async def _watch(lines: list[Line], tell: Tell) -> None:
+    seen = [Seen(line, tell) for line in lines]
+    while True:
+        for one in seen:
+            one.look()
+        await asyncio.sleep(WATCH_S)
+
+
+class Seen:
+    """What was told of a line; `look` tells what is new."""
+
+    def __init__(self, line: Line, tell: Tell) -> None:
+        self._runner = line.runner
+        self._tell = partial(tell, line=line.runner.line, plc=line.port.name)
+        self._link: tuple[Link, str] | None = None
+        self._epoch = 0
+        self._deciding: bool | None = None
+        self._told = dict.fromkeys(ALARMS, 0)
+
+    def look(self) -> None:
+        """Compare with the last time."""
+        runner = self._runner
+        link = (runner.link, runner.error)
+        if link != self._link:
+            self._link = link
+            calm = runner.link in (Link.TALKING, Link.MEETING)
+            self._tell("info" if calm else "warning", f"the PLC is {runner.link}", error=runner.error)
+        if runner.host.epoch not in (0, self._epoch):
+            self._epoch = runner.host.epoch
+            self._tell("info", "the PLC has a new epoch", epoch=self._epoch)
+        if runner.deciding != self._deciding:
+            self._deciding = runner.deciding
+            self._tell(
+                *(
+                    ("info", "the daemon decides")
+                    if runner.deciding
+                    else ("warning", "no daemon decides: items go round")
+                )
+            )
+        while runner.refusals:
+            refusal = runner.refusals.popleft()
+            self._tell("warning", "the daemon refused a message", error=refusal.error, detail=refusal.detail)
+        for name, sentence in ALARMS.items():
+            count = getattr(runner.counts, name)
+            if count > self._told[name]:
+                self._tell("warning", sentence, alarm=name, new=count - self._told[name], total=count)
+                self._told[name] = count
