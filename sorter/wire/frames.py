@@ -32,9 +32,9 @@ RoleWord = Literal["scanner", "plc"]
 Outcome = Literal["dropped", "passed", "lost"]
 StateWord = Literal["open", "full", "blocked", "changing"]
 
-ROLES: Final[dict[str, Role]] = {"scanner": Role.SCANNER, "plc": Role.PLC}
-OUTCOMES: Final[dict[str, int]] = {"dropped": 0, "passed": 1, "lost": 2}  # records.Discharge
-CHUTE_STATES: Final[dict[str, int]] = {"open": 0, "full": 1, "blocked": 2, "changing": 3}  # records.ChuteState
+ROLES: Final[dict[RoleWord, Role]] = {"scanner": Role.SCANNER, "plc": Role.PLC}
+OUTCOMES: Final[dict[Outcome, int]] = {"dropped": 0, "passed": 1, "lost": 2}  # records.Discharge
+CHUTE_STATES: Final[dict[StateWord, int]] = {"open": 0, "full": 1, "blocked": 2, "changing": 3}  # records.ChuteState
 
 
 class Message(msgspec.Struct, tag_field="type", tag=str.lower, omit_defaults=True, kw_only=True, gc=False):
@@ -224,8 +224,13 @@ _INT: Final = msgspec.msgpack.Decoder(int)
 
 _DETAIL_MAX: Final = 300
 _AT: Final = re.compile(r"(?s)(.*) - at `\$\.?(.*)`")
+_PLAIN: Final = {
+    "Expected `float` >= 0.0": "negative or not a number",
+    "Expected `float` <= ": "more than ",
+    "Expected `int` >= 0": "negative",
+}
 _HINTS: Final = {
-    "weight_g": f"give grams from 0 to {limits.WEIGHT_MAX_G}, or leave it out when the item was not weighed",
+    "weight_g": f"give grams, at most {limits.WEIGHT_MAX_G}, or leave it out when the item was not weighed",
     "size_mm": f"give [length, width, height] from 0 to {limits.SIZE_MAX_MM}, or leave it out when not measured",
     "codes": f"give a list of at most {limits.CODES_PER_SCAN_MAX} texts, as they were read",
     "item": f"give the PLC's number for the item, 0 to {limits.ITEM_NUMBER_MAX}",
@@ -262,7 +267,7 @@ def _malformed(frame: bytes, count: int | None, error: Exception) -> Malformed:
     try:
         parts = _SPLIT.decode(frame)
     except Exception as broken:  # noqa: BLE001 # any bytes may come; the frame is refused either way
-        return Malformed("malformed", _cut(f"the frame is no array of {count} msgpack maps: {broken}"))
+        return Malformed("malformed", _cut(f"the frame is no array of {count} maps: {_plain(broken)[0]}"))
     for index, part in enumerate(parts):
         try:
             _ONE.decode(part)
@@ -275,16 +280,24 @@ def _blame(place: str, part: bytes, error: Exception) -> Malformed:
     seq = _seq(part)
     if seq is not None:
         place = f"{place}, seq {seq}" if place else f"seq {seq}"
-    found = _AT.fullmatch(str(error))
-    text, key = (found[1], found[2]) if found else (str(error), "")
+    text, key = _plain(error)
     name = key.split("[", 1)[0].split(".", 1)[0]
-    if isinstance(error, UnicodeDecodeError):
-        text = "a text is not UTF-8; send every text as UTF-8"
-    elif isinstance(error, RecursionError):
-        text = "maps or arrays are nested too deep"
     parts = [part for part in (place, key, text, _HINTS.get(name, "")) if part]
     unknown = name == "type" and text.startswith("Invalid value")
     return Malformed("unknown_type" if unknown else "malformed", _cut(": ".join(parts)), seq)
+
+
+def _plain(error: Exception) -> tuple[str, str]:
+    """What is wrong, and at which key as far as it is known."""
+    if isinstance(error, UnicodeDecodeError):
+        return "a text is not UTF-8; send every text as UTF-8", ""
+    if isinstance(error, RecursionError):
+        return "maps or arrays are nested too deep", ""
+    found = _AT.fullmatch(str(error))
+    text, key = (found[1], found[2]) if found else (str(error), "")
+    for technical, plain in _PLAIN.items():
+        text = text.replace(technical, plain)
+    return text, key
 
 
 def _seq(part: bytes) -> int | None:

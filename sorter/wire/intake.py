@@ -7,7 +7,7 @@ so that the messages behind it are not held back for ever.
 
 import struct
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import numpy as np
 
@@ -173,7 +173,7 @@ class Intake:
             sentence = f"{kind} {row[1 + at]!r:.40} is not in the sort plan; add it to the table or correct the advice"
             return Refuse(error=f"unknown_{kind}", detail=sentence)
         for key, value, most in zip(_ADVICE_KEYS[4:], row[4:], _ADVICE_MOST, strict=True):
-            if type(value) is not int or not 0 <= value <= most:
+            if not _is_whole(value) or not 0 <= value <= most:
                 sentence = f"{key} is {value!r:.40}; give a whole number from 0 to {most}"
                 return Refuse(error="bad_advice", detail=sentence)
         self._row(
@@ -337,7 +337,11 @@ def _index(part: object, known: dict[str, int]) -> int:
     """The index that a word or an index names; -1: none."""
     if isinstance(part, str):
         return known.get(part, -1)
-    return part if type(part) is int and 0 <= part < len(known) else -1
+    return int(part) if _is_whole(part) and 0 <= part < len(known) else -1
+
+
+def _is_whole(part: object) -> TypeGuard[int]:
+    return isinstance(part, int) and not isinstance(part, bool)
 
 
 def _word(verb: Verb) -> str:
