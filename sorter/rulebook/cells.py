@@ -197,9 +197,9 @@ def _split(text: str) -> list[str]:
     return parts
 
 
-_WHOLE: Final = re.compile(r"\d+")
-_SPAN: Final = re.compile(r"(\d+)\s*\.\.\s*(\d+)")
-_BOUND: Final = re.compile(r"(>=|<=|>|<)\s*(\d+)")
+_WHOLE: Final = re.compile(r"[0-9]+")
+_SPAN: Final = re.compile(r"([0-9]+)\s*\.\.\s*([0-9]+)")
+_BOUND: Final = re.compile(r"(>=|<=|>|<)\s*([0-9]+)")
 
 
 def number(text: str, least: int, most: int, unit: str) -> int:
@@ -254,7 +254,7 @@ def _merged(parts: list[tuple[int, int]], gap: int) -> Spans:
     return tuple(out)
 
 
-_CLOCK: Final = re.compile(r"(\d{1,2}):(\d{2})(?::00)?")
+_CLOCK: Final = re.compile(r"(\d{1,2}):(\d{2})(?::00)?", re.ASCII)
 
 
 def minute(text: str) -> int:
@@ -337,7 +337,7 @@ def _day_span(part: str) -> list[int]:
     return [(first + step) % 7 for step in range((last - first) % 7 + 1)]
 
 
-_ISO: Final = re.compile(r"(\d{4})[-/年.](\d{1,2})[-/月.](\d{1,2})日?")
+_ISO: Final = re.compile(r"(\d{4})[-/年.](\d{1,2})[-/月.](\d{1,2})日?", re.ASCII)
 
 
 def date(text: str) -> str:
@@ -355,7 +355,7 @@ def date(text: str) -> str:
 
 def metres(text: str) -> int:
     """A place along the loop in whole millimetres, from `36` or `36.5`. Raises CellError."""
-    if not re.fullmatch(r"\d{1,5}(?:\.\d{1,3})?", text):
+    if not re.fullmatch(r"[0-9]{1,5}(?:\.[0-9]{1,3})?", text):
         raise CellError(f'"{text}" is not a place; write metres behind the scanner, such as 36 or 36.5')
     whole, _, part = text.partition(".")
     return int(whole) * 1000 + int(part.ljust(3, "0"))

@@ -12,6 +12,7 @@ from sorter.rulebook.findings import Finding, Rejected
 from sorter.rulebook.tables import NOTE, Cells, Sheet
 
 T = TypeVar("T")
+PATTERN_TEXT_MAX: Final = 200
 NO_WORD: Final = Words(negated=False, items=())
 """Stands in for a wrong cell: it fits nothing, so that what it should have covered is told too."""
 
@@ -30,9 +31,9 @@ def check_sheets(
         for table, read in _READERS.items()
     }
     checked = rows.Checked(**tables, lines=lines, utc_offset_ns=utc_offset_ns)  # type: ignore[arg-type] # each reader makes its table's rows
-    unread = {error.table for error in errors if not error.row} | {table for table in _READERS if table not in sheets}
-    for look in CROSSCHECKS:
-        found += [finding for finding in look(checked) if finding.table not in unread]
+    for look, needed in CROSSCHECKS.items():
+        if needed <= sheets.keys():
+            found += [finding for finding in look(checked) if finding.table in sheets]
     if found:
         order = list(_READERS)
         found.sort(key=lambda each: (order.index(each.table) if each.table in order else -1, each.row))
@@ -48,7 +49,9 @@ class _Names:
         self.station = _vocabulary(sheets, "stations", "station")
         self.township = _vocabulary(sheets, "stations", "township")
         self.lane = _vocabulary(sheets, "lanes", "lane")
-        self.chute = _vocabulary(sheets, "chutes", "chute")
+        self.chute = _vocabulary(
+            sheets, "chutes", "chute", lambda text: text.lstrip("0") if text.isascii() and text.isdecimal() else ""
+        )
         self.line = Vocabulary("line", "of site.toml", lines)
         self.station_kind = _fixed("kind of station", rows.STATION_KINDS)
         self.lane_kind = _fixed("kind of lane", rows.LANE_KINDS)
@@ -66,11 +69,13 @@ class _Unread(Vocabulary):
         return f"{prefix}*"
 
 
-def _vocabulary(sheets: Mapping[str, Sheet], table: str, column: str) -> Vocabulary:
+def _vocabulary(
+    sheets: Mapping[str, Sheet], table: str, column: str, spelling: Callable[[str], str] = str
+) -> Vocabulary:
     where = f"in {table}.csv"
     if table not in sheets:
         return _Unread(column, where, ())
-    texts = (row.texts[column] for row in sheets[table].rows)
+    texts = (spelling(row.texts[column]) for row in sheets[table].rows)
     return Vocabulary(column, where, (text for text in texts if text not in cells.ANY))
 
 
@@ -141,6 +146,8 @@ def _carrier(row: _Row, _: _Names) -> rows.Carrier:
 def _pattern(text: str) -> str:
     if text in cells.ANY:
         raise CellError("the cell is empty; write the waybill format, such as SF\\d{12}")
+    if len(text) > PATTERN_TEXT_MAX:
+        raise CellError(f"the format has {len(text)} characters; write at most {PATTERN_TEXT_MAX}, or several rows")
     try:
         waybill.compile_patterns([waybill.parse(text)])
     except (waybill.PatternError, waybill.TooManyStates) as error:
@@ -203,7 +210,7 @@ def _lane(row: _Row, names: _Names) -> rows.Lane:
 
 
 def _lane_name(text: str) -> str:
-    if text.isdigit():
+    if text.isascii() and text.isdecimal():
         raise CellError(f'"{text}" could be a chute in send_to; a lane\'s name has at least one letter')
     if text.lower().startswith(rows.REJECT):
         raise CellError(f'"{text}" could be a rejection in send_to; name the lane otherwise')
@@ -225,13 +232,17 @@ def _trip(row: _Row, names: _Names) -> rows.Trip:
 def _chute(row: _Row, names: _Names) -> rows.Chute:
     return rows.Chute(
         row.at,
-        row.number("chute", 1, limits.CHUTE_NUMBER_MAX, "the chute's number"),
+        row.take("chute", _chute_number, 0),
         row.word("line", names.line),
         row.take("position", cells.metres, 0),
         row.take("lane", lambda text: cells.listed(text, names.lane), _known(row.texts["lane"], names.lane)),
         row.capacity(),
         row.note,
     )
+
+
+def _chute_number(text: str) -> int:
+    return cells.number(text, 1, limits.CHUTE_NUMBER_MAX, "the chute's number")
 
 
 def _known(text: str, vocabulary: Vocabulary) -> tuple[str, ...]:
@@ -262,9 +273,15 @@ def _send_to(text: str, names: _Names) -> rows.SendTo:
         raise CellError("the cell is empty; write a lane, a chute, or reject: and a reason, such as reject:overweight")
     if text.lower().startswith(rows.REJECT):
         return rows.SendTo(Target.REJECT, cells.word(text[len(rows.REJECT) :].strip(), names.reason))
-    if text.isdigit():
-        return rows.SendTo(Target.CHUTE, cells.word(text, names.chute))
+    if text.isascii() and text.isdecimal():
+        return rows.SendTo(Target.CHUTE, str(_known_chute(text, names)))
     return rows.SendTo(Target.LANE, cells.word(text, names.lane))
+
+
+def _known_chute(text: str, names: _Names) -> int:
+    number = _chute_number(text)
+    cells.word(str(number), names.chute)
+    return number
 
 
 def _exception(row: _Row, names: _Names) -> rows.ExceptionChute:
@@ -272,7 +289,7 @@ def _exception(row: _Row, names: _Names) -> rows.ExceptionChute:
         row.at,
         row.words("reason", names.reason),
         row.words("line", names.line),
-        row.take("chute", lambda text: int(cells.word(text, names.chute)), 0),
+        row.take("chute", lambda text: _known_chute(text, names), 0),
         row.note,
     )
 
