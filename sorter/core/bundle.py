@@ -18,36 +18,38 @@ from numba.np.arrayobj import populate_array
 from sorter.records import Ints64
 
 _WORD: Final = ir.IntType(64)
-_anything: Any = populate_array  # numba's own functions carry no types
+_populate_array: Any = populate_array  # numba's own functions carry no types
 _intrinsic: Any = intrinsic
+_typeof: Any = typeof
+_lower_getattr: Any = lower_getattr_generic
+_register_model: Any = register_model
 
 
-class Bundle(types.Type):  # type: ignore[misc] # numba's base class carries no types
+class Bundle(types.Type):
     """The compiled type of a NamedTuple whose fields are arrays, ints and such tuples."""
 
     def __init__(self, example: Any) -> None:
         self.fields: dict[str, tuple[int, Any]] = {}  # name -> first word, type
-        word = 0
+        self.words = 0
         for name, value in example._asdict().items():
-            kind = Bundle(value) if isinstance(value, tuple) else typeof(value)
-            self.fields[name] = (word, kind)
-            word += kind.words if isinstance(kind, Bundle) else 1 + getattr(kind, "ndim", 0)
-        self.words = word
+            kind: Any = Bundle(value) if isinstance(value, tuple) else _typeof(value)
+            self.fields[name] = (self.words, kind)
+            self.words += kind.words if isinstance(kind, Bundle) else 1 + getattr(kind, "ndim", 0)
         super().__init__(name=f"Bundle({type(example).__name__}: {self.fields})")
 
 
-register_model(Bundle)(models.OpaqueModel)
+_register_model(Bundle)(models.OpaqueModel)
 
 
 @infer_getattr
-class _Fields(AttributeTemplate):  # type: ignore[misc] # as Bundle
+class _Fields(AttributeTemplate):
     key = Bundle
 
-    def generic_resolve(self, bundle: Bundle, name: str) -> Any:
+    def generic_resolve(self, bundle: Any, name: str) -> Any:  # type: ignore[override] # numba declares a placeholder
         return bundle.fields[name][1] if name in bundle.fields else None
 
 
-@lower_getattr_generic(Bundle)
+@_lower_getattr(Bundle)
 def _load_field(context: Any, builder: Any, bundle: Bundle, value: Any, name: str) -> Any:
     first, kind = bundle.fields[name]
     words = builder.gep(builder.bitcast(value, _WORD.as_pointer()), [ir.Constant(_WORD, first)])
@@ -62,7 +64,7 @@ def _load_field(context: Any, builder: Any, bundle: Bundle, value: Any, name: st
     for length in reversed(loaded[2:]):
         strides.insert(0, builder.mul(strides[0], length))
     data = builder.inttoptr(loaded[0], array.data.type)
-    _anything(array, data=data, shape=loaded[1:], strides=strides, itemsize=item_bytes, meminfo=None)
+    _populate_array(array, data=data, shape=loaded[1:], strides=strides, itemsize=item_bytes, meminfo=None)
     return array._getvalue()  # noqa: SLF001 # numba's own way to end the making of a struct
 
 
@@ -97,7 +99,7 @@ def bind(example: Any, value: Any) -> Bound:
 
 
 def _words(path: str, example: Any, value: Any) -> list[int]:
-    if isinstance(example, tuple):
+    if hasattr(example, "_fields"):
         pairs = zip(example._fields, example, value, strict=True)
         return [word for name, inner, given in pairs for word in _words(f"{path}.{name}", inner, given)]
     if not isinstance(example, np.ndarray):

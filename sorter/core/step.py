@@ -9,8 +9,8 @@ from sorter import limits
 from sorter.core import manifest as advices
 from sorter.core.barcode import match_codes
 from sorter.core.belt import end_item, end_overdue, find_item, hear, open_item, refuse
-from sorter.core.chutes import report
 from sorter.core.bundle import Bound, bind, reader
+from sorter.core.chutes import report
 from sorter.core.jit import UNCOMPILED, i64, kernel, u64
 from sorter.core.route import look_at_clock
 from sorter.core.scan import decide_scan, stage_run

@@ -295,9 +295,11 @@ def _table(rows: Rows) -> records.Table:
         kind=_vectors(
             rules,
             [
-                lambda r, k=k: (r.carriers is None or k[0] in r.carriers)
-                and (r.services is None or k[1] in r.services)
-                and (r.flow in {None, k[2]})
+                lambda r, k=k: (
+                    (r.carriers is None or k[0] in r.carriers)
+                    and (r.services is None or k[1] in r.services)
+                    and (r.flow in {None, k[2]})
+                )
                 for k in kinds
             ],
         ),
@@ -320,4 +322,3 @@ def _sort_codes(entries: list[tuple[str, int, int]]) -> records.SortCodes:
     columns = list(zip(*keyed, strict=True)) or [(), (), (), ()]
     types = (np.uint64, np.uint64, np.uint8, np.uint16)
     return records.SortCodes(*(np.array(column, kind) for column, kind in zip(columns, types, strict=True)))
-
