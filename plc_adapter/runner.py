@@ -33,7 +33,7 @@ HOLD: Final = RING // 2
 FILL_MAX: Final = 1 << 16  # numbers that nobody will send; beyond that a new boot is shorter
 NS_PER_MS: Final = 1_000_000
 RETRY_S: Final = 0.1  # between attempts to reach a PLC
-PAUSE_S: Final = 0.002  # between exchanges that had little to carry
+PAUSE_S: Final = 0.003  # between exchanges that had little to carry
 FLUSH_S: Final = 2.0  # how long a stopping adapter waits for the daemon's disk
 
 _REASONS: Final = {reason.word: int(reason) for reason in Reason}
@@ -115,7 +115,7 @@ class Read(NamedTuple):
 
 
 class Runner:
-    """Between one PLC's mailbox and one wire: `out`, exchange, `take`, again; `failed` when it failed.
+    """Between one PLC's mailbox and one wire: `out`, exchange, `take` or `failed`, `talk`, again.
 
     `silent_ns` is how much site time may pass without a new heartbeat of the PLC.
     """
@@ -171,11 +171,12 @@ class Runner:
         except PortError as error:
             self.failed(error)
             return False
+        finally:
+            self.talk()
         return True
 
     def out(self, now_ns: int) -> bytes:
-        """The block to write to the PLC now."""
-        self.talk()
+        """The block to write to the PLC now, with what the last `talk` brought."""
         self._acknowledge()
         self._carried = self._give(now_ns)
         return self.host.block(now_ns, HostState.DECIDING if self.deciding else HostState.AWAY)
@@ -196,24 +197,25 @@ class Runner:
             self._reads.append(Read(host.epoch, report.number, self._message(report, now_ns)))
         self.counts.reports += len(reports)
         self._carried += len(reports)
-        self.talk()
+        self._follow_epoch()
+        self._post()
 
     def failed(self, error: PortError) -> None:
         """An exchange failed."""
         self.error = str(error)
         self.counts.errors += 1
         self._carried = 0
-        self.talk()
 
     def talk(self) -> None:
         """Bring the wire up to date: what was read goes out, diverts come in."""
         self._follow_epoch()
+        self._post()
         wire = self._wire
         if wire is None:
             return
-        self._settle(wire.last)
-        self._post(wire)
         self._queue(wire.poll())
+        self._settle(wire.last)
+        self._post()
         for refusal in wire.refusals():
             self.counts.refused += 1
             self.refusals.append(refusal)
@@ -256,8 +258,9 @@ class Runner:
         self._generation += 1
         self._open(start + 1)
 
-    def _post(self, wire: Wire) -> None:
-        if not self._settled:
+    def _post(self) -> None:
+        wire = self._wire
+        if wire is None or not self._settled:
             return
         with contextlib.suppress(OutboxFull):  # the PLC keeps what there is no room for
             while self._reads and self._reads[0].epoch == self._epoch:
@@ -328,24 +331,30 @@ async def drive(runner: Runner, port: Port, clock: Clock, poll_ns: int, stop: as
     """
     pauses = max(round(clock.real_s(poll_ns) / PAUSE_S), 1)
     while not stop.is_set():
-        try:
-            await port.connect()
-            block = await port.exchange(runner.out(clock.now_ns()))
-            runner.take(block, clock.now_ns())
-        except PortError as error:
-            runner.failed(error)
+        if not await _round(runner, port, clock):
             await asyncio.sleep(RETRY_S)
-            continue
-        if runner.busy:
-            await asyncio.sleep(0)
         for _ in range(pauses):
             if runner.busy:
                 break
-            await asyncio.sleep(PAUSE_S)
             runner.talk()
+            await asyncio.sleep(PAUSE_S)
     await _flush(runner)
     await port.close()
     runner.close()
+
+
+async def _round(runner: Runner, port: Port, clock: Clock) -> bool:
+    try:
+        await port.connect()
+        exchange = asyncio.create_task(port.exchange(runner.out(clock.now_ns())))
+        await asyncio.sleep(0)  # the request is on its way: talk while the PLC answers
+        runner.talk()
+        runner.take(await exchange, clock.now_ns())
+    except PortError as error:
+        runner.failed(error)
+        runner.talk()
+        return False
+    return True
 
 
 async def _flush(runner: Runner) -> None:

@@ -113,10 +113,24 @@ def test_diverts_become_orders() -> None:
         Divert(line="L1", item=9, chute=101, alternate=102, reason="no_read", deadline_ns=floor.now_ns + 500 * MS)
     )
     floor.trips(2)
-    assert floor.told == [Told(9, 101, 102, 490, 3)]
+    assert floor.told == [Told(9, 101, 102, 480, 3)]
     floor.order(10)
     floor.trips(2)
-    assert floor.told[1] == Told(10, 101, NONE_16, 990, 3)
+    assert floor.told[1] == Told(10, 101, NONE_16, 980, 3)
+
+
+def test_it_is_busy_when_orders_wait_or_much_was_carried() -> None:
+    floor = met()
+    assert not floor.runner.busy
+    floor.order(1)
+    floor.runner.talk()
+    assert floor.runner.busy
+    floor.trip()
+    assert not floor.runner.busy
+    for _ in range(HOLD):
+        floor.drop()
+    floor.trip()
+    assert floor.runner.busy
 
 
 def test_a_divert_that_is_late_is_counted_and_not_given() -> None:

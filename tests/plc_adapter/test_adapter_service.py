@@ -1,0 +1,262 @@
+"""The whole adapter on real sockets: a Modbus PLC on one side, a ROUTER on the other, each dying in turn."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from modbus_plc import ModbusPlc
+from router_daemon import RouterDaemon
+
+from plc_adapter import service
+from plc_adapter.mailbox import PlcSide
+from plc_adapter.settings import Plc, Site, Wire
+from sorter.clock import Clock
+from sorter.records import Kind
+
+SETTLE_S = 20.0
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def daemon() -> Iterator[RouterDaemon]:
+    daemon = RouterDaemon(f"tcp://127.0.0.1:{free_port()}")
+    daemon.start()
+    yield daemon
+    daemon.stop()
+
+
+class Items:
+    """Feeds a PLC with items 1, 2, 3 … as its ring has room."""
+
+    def __init__(self, plc: ModbusPlc) -> None:
+        self.plc = plc
+        self.reported = 0
+
+    async def bring(self, count: int) -> None:
+        """Put in `count` more."""
+        goal = self.reported + count
+        while self.reported < goal:
+            if self.plc.plc.report(Kind.ITEM, self.reported + 1, 1, 0, 0):
+                self.reported += 1
+            else:
+                await asyncio.sleep(0.002)
+
+
+async def until(what: Callable[[], bool]) -> None:
+    """Wait for it, as long as a slow machine may need."""
+    began = time.monotonic()
+    while not what():
+        assert time.monotonic() - began < SETTLE_S
+        await asyncio.sleep(0.005)
+
+
+class Told:
+    """Keeps what the service told."""
+
+    def __init__(self) -> None:
+        self.words: list[str] = []
+
+    def __call__(self, level: str, what: str, **fields: object) -> None:
+        self.words.append(f"{level} {what} {fields}")
+
+
+class Hall:
+    """A site of one line, with its PLC, and an adapter that may be started and stopped."""
+
+    def __init__(self, daemon: RouterDaemon) -> None:
+        self.plc = ModbusPlc(PlcSide(7), time.monotonic_ns)
+        self.items = Items(self.plc)
+        self.told = Told()
+        self._daemon = daemon
+        self._stop = asyncio.Event()
+        self._task: asyncio.Task[object] | None = None
+
+    async def start(self) -> None:
+        """Start the adapter, and the PLC before the first time."""
+        if not self.plc.port:
+            await self.plc.start()
+        plc = Plc("127.0.0.1", port=self.plc.port)
+        site = Site(Wire(self._daemon.address), None, {"L1": plc})
+        self._stop = asyncio.Event()
+        lines = service.lines_of(site, ["L1"], Clock())
+        self._task = asyncio.create_task(service.run(lines, Clock(), self._stop, self.told))
+
+    async def stop(self) -> None:
+        """Stop the adapter cleanly."""
+        self._stop.set()
+        assert self._task is not None
+        await self._task
+
+    @property
+    def on_disk(self) -> list[int]:
+        """The items that the daemon counted."""
+        return [message.item for _, message in self._daemon.disk.journal if hasattr(message, "item")]
+
+    async def check(self) -> None:
+        """Every item counted once, and told once."""
+        everything = list(range(1, self.items.reported + 1))
+        await until(lambda: self.on_disk == everything)
+        await until(lambda: [told.item for told in self.plc.told] == everything)
+
+
+def test_every_item_is_counted_once_and_diverted_once(daemon: RouterDaemon) -> None:
+    async def check() -> None:
+        hall = Hall(daemon)
+        await hall.start()
+        await hall.items.bring(300)
+        await hall.check()
+        await hall.stop()
+        await hall.plc.stop()
+
+    asyncio.run(check())
+
+
+def test_a_daemon_that_dies_and_returns_costs_nothing(daemon: RouterDaemon) -> None:
+    async def check() -> None:
+        hall = Hall(daemon)
+        await hall.start()
+        await hall.items.bring(50)
+        await until(lambda: bool(hall.on_disk))
+        daemon.stop()
+        await hall.items.bring(50)
+        daemon.start()
+        await hall.items.bring(50)
+        await until(lambda: hall.on_disk == list(range(1, 151)))
+        await hall.stop()
+        await hall.plc.stop()
+
+    asyncio.run(check())
+
+
+def test_a_plc_whose_network_dies_and_returns_costs_nothing(daemon: RouterDaemon) -> None:
+    async def check() -> None:
+        hall = Hall(daemon)
+        await hall.start()
+        await hall.items.bring(50)
+        await hall.plc.stop()
+        await until(lambda: any("the PLC is away" in words for words in hall.told.words))
+        await hall.plc.start()
+        await hall.items.bring(50)
+        await hall.check()
+        await hall.stop()
+        await hall.plc.stop()
+
+    asyncio.run(check())
+
+
+def test_an_adapter_that_is_started_again_costs_nothing(daemon: RouterDaemon) -> None:
+    async def check() -> None:
+        hall = Hall(daemon)
+        for _ in range(3):
+            await hall.start()
+            await hall.items.bring(40)
+            await hall.check()
+            await hall.stop()
+        assert daemon.disk.boots == [7]
+        await hall.plc.stop()
+
+    asyncio.run(check())
+
+
+SITE = """
+[wire]
+devices = "{devices}"
+[line.L1]
+[plc.L1]
+host = "127.0.0.1"
+port = {port}
+"""
+
+COMMAND = [sys.executable, "-c", "from plc_adapter.cli import main; main()"]
+
+
+def call(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *words], capture_output=True, text=True, timeout=60, check=False)
+
+
+def site_of(folder: Path, devices: str, port: int) -> str:
+    (folder / "site.toml").write_text(SITE.format(devices=devices, port=port), encoding="utf-8")
+    return str(folder)
+
+
+def test_run_carries_and_ends_cleanly_on_sigterm(daemon: RouterDaemon, tmp_path: Path) -> None:
+    async def check() -> None:
+        plc = ModbusPlc(PlcSide(7), time.monotonic_ns)
+        await plc.start()
+        site = site_of(tmp_path, daemon.address, plc.port)
+        process = await asyncio.create_subprocess_exec(
+            *COMMAND, "run", "--site", site, "--json", stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        await Items(plc).bring(100)
+        await until(lambda: len(plc.told) == 100)
+        process.send_signal(signal.SIGTERM)
+        out, log = await asyncio.wait_for(process.communicate(), SETTLE_S)
+        assert process.returncode == os.EX_OK
+        assert json.loads(out)["lines"]["L1"]["reports"] == 100
+        whats = [json.loads(line)["what"] for line in log.decode().splitlines()]
+        assert whats[0] == "started"
+        assert whats[-1] == "stopped"
+        await plc.stop()
+
+    asyncio.run(check())
+
+
+def test_probe_says_in_words_what_is_wrong_and_touches_nothing(tmp_path: Path) -> None:
+    async def probe(plc: ModbusPlc, *more: str) -> subprocess.CompletedProcess[str]:
+        site = site_of(tmp_path, "tcp://127.0.0.1:1", plc.port)
+        return await asyncio.to_thread(call, "probe", "--site", site, *more)
+
+    async def check() -> None:
+        plc = ModbusPlc(PlcSide(7), time.monotonic_ns)
+        await plc.start()
+        well = await probe(plc, "--json")
+        assert well.returncode == os.EX_OK
+        (line,) = json.loads(well.stdout)["lines"]
+        assert (line["ok"], line["epoch"], line["heartbeat"], line["line_state"]) == (True, 7, True, "running")
+        assert line["read_ms"] > 0
+        assert "all is well" in (await probe(plc)).stdout
+        plc.stopped = True
+        stopped = await probe(plc)
+        assert (stopped.returncode, "heartbeat stands still" in stopped.stdout) == (1, True)
+        plc.stopped = False
+        plc.plc = PlcSide(7, "little")
+        assert 'set word_order = "little"' in (await probe(plc)).stdout
+        plc.plc = PlcSide(7)
+        plc.plc.head = 20
+        assert "its ring holds 8" in (await probe(plc)).stdout
+        assert plc.writes == 0
+        await plc.stop()
+        assert "accepts no connection" in (await probe(plc)).stdout
+
+    asyncio.run(check())
+
+
+def test_exit_codes_tell_usage_from_refusal(tmp_path: Path) -> None:
+    assert call("run", "--site", str(tmp_path / "nowhere")).returncode == 3
+    site = site_of(tmp_path, "tcp://127.0.0.1:1", 1)
+    unknown = call("probe", "--site", site, "--line", "L9")
+    assert (unknown.returncode, "L9 has no [plc.L9]; there are: L1" in unknown.stderr) == (2, True)
+    clock = call("run", "--site", site, "--clock", "noon")
+    assert (clock.returncode, "is not a clock" in clock.stderr) == (2, True)
+
+
+def test_the_emulator_is_named_and_not_loaded() -> None:
+    help_ = call("--help")
+    assert all(name in help_.stdout for name in ("audit", "emulate", "probe", "run", "traffic"))
+    loaded = "import sys, plc_adapter.cli, plc_adapter.service; print([m for m in sys.modules if 'emulator' in m])"
+    out = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+    assert call("traffic", "--help").returncode == 0

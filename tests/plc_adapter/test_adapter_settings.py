@@ -1,0 +1,86 @@
+"""site.toml's part for the adapter: what is right is read, what is wrong is told by its key."""
+
+from pathlib import Path
+
+import pytest
+
+from plc_adapter.settings import Plc, SettingsRefused, load
+
+GOOD = """
+name = "巫山县共配中心"
+[wire]
+devices = "tcp://127.0.0.1:6000"
+control = "tcp://127.0.0.1:6001"
+[line.L1]
+speed_m_s = 2.0
+[line.L2]
+[plc.L1]
+host = "10.0.0.7"
+[plc.L2]
+dialect = "modbus"
+host = "10.0.0.8"
+port = 5020
+unit = 3
+reports_at = 1000
+orders_at = 2000
+word_order = "little"
+poll_ms = 5
+"""
+
+
+def site(folder: Path, text: str) -> Path:
+    (folder / "site.toml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_a_site_is_read_with_its_defaults(tmp_path: Path) -> None:
+    read = load(site(tmp_path, GOOD))
+    assert read.wire.devices == "tcp://127.0.0.1:6000"
+    assert read.keys is None
+    assert list(read.plcs) == ["L1", "L2"]
+    assert read.plcs["L1"] == Plc("10.0.0.7", "modbus", 502, 1, 0, 100, "big", 10.0)
+    assert read.plcs["L2"] == Plc("10.0.0.8", "modbus", 5020, 3, 1000, 2000, "little", 5.0)
+    assert read.plcs["L2"].poll_ns == 5_000_000
+
+
+def test_keys_are_a_folder_of_the_site(tmp_path: Path) -> None:
+    assert load(site(tmp_path, GOOD.replace("[wire]", '[wire]\nkeys = "keys"'))).keys == tmp_path / "keys"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("port = 5020", 'port = "x"', "[plc.L2] port: Expected `int`, got `str`"),
+        ("port = 5020", "port = 0", "[plc.L2] port: 0 is not a TCP port"),
+        ("unit = 3", "unit = 300", "[plc.L2] unit: 300"),
+        ("poll_ms = 5", "poll_ms = 0", "[plc.L2] poll_ms: 0.0 must be"),
+        ("poll_ms = 5", "pol_ms = 5", "[plc.L2] Object contains unknown field `pol_ms`"),
+        ("orders_at = 2000", "orders_at = 65500", "[plc.L2] orders_at: 65500 is not a register where 80 follow"),
+        ("orders_at = 2000", "orders_at = 1079", "[plc.L2] orders_at: the two blocks overlap"),
+        ('"little"', '"middle"', "[plc.L2] word_order: Invalid enum value 'middle'"),
+        ('"modbus"', '"profibus"', "[plc.L2] dialect: Invalid enum value 'profibus'"),
+        ('host = "10.0.0.7"', "", "[plc.L1] Object missing required field `host`"),
+        ("[plc.L1]", "[plc.L9]", "[plc.L9] there is no [line.L9]"),
+        ("[wire]", "[wire]\nkeys = 1", "wire.keys: Expected `str`, got `int`"),
+        ("[plc.L1]", "[plc.L1", "site.toml: "),
+    ],
+)
+def test_what_is_wrong_is_told_by_its_key(tmp_path: Path, old: str, new: str, told: str) -> None:
+    assert old in GOOD
+    with pytest.raises(SettingsRefused) as refused:
+        load(site(tmp_path, GOOD.replace(old, new, 1)))
+    assert told in str(refused.value)
+
+
+def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
+    text = GOOD.replace("unit = 3", "unit = 300").replace("poll_ms = 5", "poll_ms = 0").replace('"10.0.0.7"', "7")
+    with pytest.raises(SettingsRefused) as refused:
+        load(site(tmp_path, text))
+    assert len(str(refused.value).splitlines()) == 3
+
+
+def test_a_site_without_plc_or_file_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(SettingsRefused, match="sorter init"):
+        load(tmp_path)
+    with pytest.raises(SettingsRefused, match=r"add a section such as \[plc.L1\]"):
+        load(site(tmp_path, "[line.L1]\n"))
