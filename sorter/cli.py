@@ -127,7 +127,13 @@ def run(folder: Path, clock: str) -> None:
 @click.option("--items", default=150_000, show_default=True, type=click.IntRange(100, 2_000_000))
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same day.")
 @click.option("--folder", default=Path("demo-day"), show_default=True, type=click.Path(path_type=Path))
-@click.option("--rate", default=0.0, help="How many times as fast as a real day.  [default: by the number of items]")
+@click.option(
+    "--rate",
+    default=demo.RATE,
+    show_default=True,
+    type=click.FloatRange(1, demo.RATE_MAX),
+    help="How many times as fast as a real day.",
+)
 @json_option
 def demo_command(items: int, seed: int, folder: Path, rate: float, as_json: bool) -> None:
     r"""Watch a day at the model hub: daemon, PLC adapter and emulated lines as real processes.
@@ -136,7 +142,7 @@ def demo_command(items: int, seed: int, folder: Path, rate: float, as_json: bool
     Example: sorter demo
              sorter demo --items 5000 --json
     """
-    day = demo.Day(folder.resolve(), items, seed, rate or demo.rate_for(items))
+    day = demo.Day(folder.resolve(), items, seed, rate)
     with refusals(), words.progress() as show:
         figures, text = demo.run(day, show)
     tell(figures, text, as_json=as_json)

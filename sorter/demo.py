@@ -25,7 +25,8 @@ from sorter.reasons import EXCEPTIONS, Reason
 from sorter.site import load
 from sorter.wire.control import Control, NoAnswer, Unreachable
 
-DAY_HOURS: Final = 16.0  # 05:00 to 21:00
+RATE: Final = 720.0  # 05:00 to 21:00 in 80 s
+RATE_MAX: Final = 1400.0  # beyond, LEAD_S would begin on the day before
 DAY_START: Final = datetime(2026, 11, 11, 5, 0, tzinfo=timezone(timedelta(hours=8)))
 LEAD_S: Final = 12.0  # real seconds from the start of the daemon to 05:00
 PROGRESS_S: Final = 0.5
@@ -51,11 +52,6 @@ class Day(NamedTuple):
     @property
     def site(self) -> Path:
         return self.folder / "site"
-
-
-def rate_for(items: int) -> float:
-    """A day of 150,000 items in about 80 s; a smaller one faster, as far as trips and laps stay real."""
-    return DAY_HOURS * 3600 / min(max(80.0 * items / 150_000, 12.0), 80.0)
 
 
 def run(day: Day, tell: Callable[[dict[str, Any], int], None]) -> tuple[dict[str, Any], str]:
@@ -260,7 +256,8 @@ def _report(day: Day, status: dict[str, Any], figures: dict[str, Any]) -> str:
     site = load(day.site)
     with Reader(site.ledger) as reader:
         told = reader.report(f"{DAY_START:%Y-%m-%d}")
-    for language, name in (("zh", "report.zh.html"), ("en", "report.html")):
+    pages: dict[str, report.Language] = {"report.html": "en", "report.zh.html": "zh"}
+    for name, language in pages.items():
         page = report.page(told, site=site.name, language=language, latency=latency)
         (day.folder / name).write_text(page, encoding="utf-8")
     return "\n".join(

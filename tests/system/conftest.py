@@ -1,0 +1,97 @@
+"""A hub of real processes on free ports, in a folder of its own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sorter.init import make_site
+from sorter.site import load
+from sorter.wire.client import Client
+from sorter.wire.control import Control, NoAnswer, Unreachable
+
+BIN = Path(sys.executable).parent
+READY_S = 120.0
+
+
+class Hub:
+    """One site and its daemon."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "hub"
+        make_site(self.folder, str(BIN / "sorter"))
+        settings = self.folder / "site.toml"
+        text = settings.read_text(encoding="utf-8")
+        for port in ("5570", "5571", "5572"):
+            text = text.replace(port, str(free_port()))
+        settings.write_text(text, encoding="utf-8")
+        self.daemon: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with (self.folder / "daemon.log").open("ab") as log:
+            self.daemon = subprocess.Popen([BIN / "sorter", "run", "--site", self.folder], stderr=log)
+        deadline = time.monotonic() + READY_S
+        while time.monotonic() < deadline:
+            assert self.daemon.poll() is None, self.log()
+            try:
+                self.order("status")
+            except (Unreachable, NoAnswer):
+                continue
+            return
+        raise AssertionError(self.log())
+
+    def kill(self) -> None:
+        assert self.daemon
+        self.daemon.send_signal(signal.SIGKILL)
+        self.daemon.wait()
+
+    def stop(self) -> None:
+        assert self.daemon
+        self.daemon.terminate()
+        assert self.daemon.wait(60) == 0, self.log()
+
+    def log(self) -> str:
+        return (self.folder / "daemon.log").read_text(encoding="utf-8")
+
+    def order(self, verb: str, **args: Any) -> Any:
+        with closing(Control(load(self.folder).wire.control, timeout_s=2.0)) as control:
+            return control.call(verb, **args)
+
+    def client(self, role: Any, name: str, line: str = "L1") -> Client:
+        return Client(load(self.folder).wire.devices, role=role, client=name, line=line)
+
+    def command(self, *arguments: str | Path, code: int = 0) -> Any:
+        """What `sorter ARGUMENTS --site … --json` prints, checked for its exit code."""
+        done = subprocess.run(
+            [BIN / "sorter", *arguments, "--site", self.folder, "--json"],
+            check=False,
+            capture_output=True,
+            text=True,
+            env=os.environ | {"USER": "tester"},
+        )
+        assert done.returncode == code, done.stderr
+        return json.loads(done.stdout) if done.stdout else done.stderr
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[Hub]:
+    hub = Hub(tmp_path)
+    yield hub
+    if hub.daemon and hub.daemon.poll() is None:
+        hub.daemon.terminate()
+        hub.daemon.wait(60)
