@@ -6,8 +6,11 @@ Nothing of the sorter is used, only its files: the tables by our own reader, led
 from __future__ import annotations
 
 import csv
+import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -18,6 +21,7 @@ from plc_adapter.emulator.site import Site
 
 EXAMPLES_MAX: Final = 20
 MINUTE_NS: Final = 60 * NS_PER_S
+HOUR_NS: Final = 60 * MINUTE_NS
 
 
 class Truth(msgspec.Struct):
@@ -36,20 +40,15 @@ class Truth(msgspec.Struct):
     laps: int
 
 
-class End(NamedTuple):
-    """How the ledger says an item ended."""
-
-    chute: int  # 0: none
-    reason: str
-    lane: str
-    cutoff_ns: int  # of its trip; 0: none
-
-
 class Ledger(NamedTuple):
     """What the ledger holds of the day."""
 
-    ends: dict[tuple[str, int, int], list[End]]  # (line, epoch, item) -> its ends
-    loads: Counter[tuple[str, int]]  # (lane, cut-off) -> items sorted into that trip
+    chutes: dict[tuple[str, int], list[int | None]]
+    """(line, item number) -> where each item of that number ended, in the order they came.
+
+    0: it ended without a chute; None: it is on the belt. A number comes again when a PLC restarts.
+    """
+    loads: dict[tuple[str, int], int]  # (lane, cut-off) -> items that were ever told to go with that trip
     sent_ns: dict[tuple[str, int], int]  # (lane, cut-off) -> when an operator sent it off early
 
 
@@ -72,7 +71,6 @@ class _Judge:
         self._oracle = oracle
         self._ledger = ledger
         self._departures: dict[str, list[tuple[int, int]]] = {}
-        self._around_ns = 0
 
     def word(self, truth: Truth) -> str:
         """The reason for which its chute is right; "" when it is wrong."""
@@ -103,26 +101,22 @@ class _Judge:
             return "planned" if truth.chute in (chute, *same_lane) else ""
         if truth.chute in self._chutes(truth.line, demand.name):
             return "planned"
-        lane = demand.name
-        for spill in self._oracle.lanes_after(demand.name):
-            if not any(self._is_full(lane, t_ns) for t_ns in truth.scans):
-                return ""
-            if truth.chute in self._chutes(truth.line, spill):
-                return "spilled"
-            lane = spill
+        spills = self._oracle.lanes_after(demand.name)
+        if any(truth.chute in self._chutes(truth.line, lane) for lane in spills):
+            return "spilled" if any(self._is_full(demand.name, t_ns) for t_ns in truth.scans) else ""
         return ""
 
     def _chutes(self, line: str, lane: str) -> list[int]:
         return self._oracle.lane_chutes.get((line, lane), [])
 
     def _is_full(self, lane: str, t_ns: int) -> bool:
-        """Whether the lane's departure that is current at `t_ns` was full in the end, or sent off by then."""
+        """Whether the departure current at `t_ns` was sent off early, or was ever held by as many as it takes."""
         if lane not in self._departures:
             self._departures[lane] = departures(self._oracle.tables, lane, t_ns, self._site.utc_offset_h)
         for cutoff_ns, capacity in self._departures[lane]:
             if cutoff_ns > t_ns:
                 is_sent = self._ledger.sent_ns.get((lane, cutoff_ns), cutoff_ns) <= t_ns + self._site.window_ns
-                return is_sent or 0 < capacity <= self._ledger.loads[lane, cutoff_ns]
+                return is_sent or 0 < capacity <= self._ledger.loads.get((lane, cutoff_ns), 0)
         return False
 
 
@@ -136,30 +130,23 @@ def audit(site: Site, day: Path, truth: Path, ledger: Path) -> dict[str, Any]:
             raise FileNotFoundError(f"{path} does not exist; {maker} writes it")
     advices = dict(_advices(day / "advices.csv"))
     intercepts = [row["waybill"] for row in _rows(day / "intercepts.csv")]
-    book = read_ledger(ledger)
+    truths = list(_truths(truth))
+    since_ns = min((entry.scans[0] for entry in truths if entry.scans), default=0) - HOUR_NS
     oracle = Oracle(site.tables, advices, intercepts, site.utc_offset_h)
-    return judge(site, oracle, book, _truths(truth))
+    return judge(site, oracle, read_ledger(ledger, since_ns), truths)
 
 
-def judge(site: Site, oracle: Oracle, ledger: Ledger, truths: Iterator[Truth]) -> dict[str, Any]:
+def judge(site: Site, oracle: Oracle, ledger: Ledger, truths: Sequence[Truth]) -> dict[str, Any]:
     """The figures of `plc-adapter audit --json`."""
     judge_ = _Judge(site, oracle, ledger)
     by_reason: Counter[str] = Counter()
     faults: list[Fault] = []
-    unseen = set(ledger.ends)
     for truth in truths:
         word = judge_.word(truth) if truth.chute else "on_belt"
         by_reason[word or "missort"] += 1
         if not word:
             faults.append(_fault("missort", truth, f"the tables demand {_words(judge_.demands(truth))}"))
-        why = _unaccounted(truth, ledger, unseen)
-        if why:
-            faults.append(_fault("unaccounted", truth, why))
-    faults += [
-        Fault("unaccounted", line, item, "", 0, "the ledger has an item that never was on the belt")
-        for line, _, item in sorted(unseen)
-    ]
-    return _report(by_reason, faults)
+    return _report(by_reason, [*faults, *_unaccounted(ledger, truths)])
 
 
 def _report(by_reason: Counter[str], faults: list[Fault]) -> dict[str, Any]:
@@ -185,18 +172,38 @@ def _words(demands: list[Demand]) -> str:
     )
 
 
-def _unaccounted(truth: Truth, ledger: Ledger, unseen: set[tuple[str, int, int]]) -> str:
-    """Why the ledger does not tell the truth of a parcel; "" when it does."""
-    keys = [(truth.line, epoch, item) for epoch, item in truth.items]
-    unseen.difference_update(keys)
-    told = [[end.chute for end in ledger.ends.get(key, [])] for key in keys]
-    for key, chutes in zip(keys[:-1], told, strict=False):
-        if chutes not in ([], [0]):
-            return f"item {key[2]}, a number the PLC forgot, ended in chute {chutes[-1]} in the ledger"
-    chutes = told[-1] if told else []
-    if chutes == ([truth.chute] if truth.chute else []):
+def _unaccounted(ledger: Ledger, truths: Sequence[Truth]) -> Iterator[Fault]:
+    """Parcels of which the ledger does not tell the truth, and items that it made up."""
+    bearers: dict[tuple[str, int], list[tuple[int, Truth]]] = {}
+    for truth in truths:
+        for epoch, item in truth.items:
+            bearers.setdefault((truth.line, item), []).append((epoch, truth))
+    for key, several in bearers.items():
+        told = ledger.chutes.get(key, [])
+        several.sort(key=itemgetter(0))
+        for at, (epoch, truth) in enumerate(several):
+            why = _difference(epoch, key[1], truth, told[at : at + 1])
+            if why:
+                yield _fault("unaccounted", truth, why)
+        for chute in told[len(several) :]:
+            yield Fault("unaccounted", *key, "", chute or 0, "the ledger has more items of this number than there were")
+    for key in ledger.chutes.keys() - bearers.keys():
+        yield Fault("unaccounted", *key, "", 0, "the ledger has an item that never was on the belt")
+
+
+def _difference(epoch: int, item: int, truth: Truth, told: list[int | None]) -> str:
+    """How the ledger differs from one parcel under one number; "" when it does not."""
+    if truth.items[-1] != (epoch, item):
+        wanted: int | None = 0  # the PLC restarted and gave it another number
+    else:
+        wanted = truth.chute or None
+    if told == [wanted] or (not told and not truth.scans):
         return ""
-    return f"the ledger has it in chute {', '.join(map(str, chutes))}" if chutes else "the ledger has no end of it"
+    if not told:
+        return "the ledger does not have it"
+    if told[0] is None:
+        return "the ledger has it on the belt still"
+    return f"the ledger has it in chute {told[0]}" if told[0] else "the ledger has it lost"
 
 
 def _truths(path: Path) -> Iterator[Truth]:
@@ -220,6 +227,21 @@ def _advices(path: Path) -> Iterator[tuple[str, Known]]:
             yield waybill, Known(carrier, station, service, flow, int(weight_g or 0), cancelled == "1")
 
 
-def read_ledger(path: Path) -> Ledger:
-    """The ends, trip loads and early departures of a ledger.db."""
-    raise NotImplementedError
+def read_ledger(path: Path, since_ns: int) -> Ledger:
+    """Items inducted since a site time, trip loads and early departures of a ledger.db."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as book:
+        chutes: dict[tuple[str, int], list[int | None]] = {}
+        for line, item, outcome, dropped in book.execute(
+            "SELECT line, item, outcome, dropped FROM item WHERE entered_ns >= ? ORDER BY serial", [since_ns]
+        ):
+            chutes.setdefault((line, item), []).append(None if outcome is None else dropped or 0)
+        loads = book.execute(
+            "SELECT trip.lane, cutoff_ns, count(DISTINCT serial) FROM decision JOIN trip USING (trip)"
+            " WHERE chute IS NOT NULL GROUP BY trip.trip"
+        )
+        sent = book.execute("SELECT lane, cutoff_ns, sent_ns FROM trip WHERE sent_ns IS NOT NULL")
+        return Ledger(
+            chutes,
+            {(lane, cutoff_ns): items for lane, cutoff_ns, items in loads},
+            {(lane, cutoff_ns): sent_ns for lane, cutoff_ns, sent_ns in sent},
+        )
