@@ -116,14 +116,14 @@ def small_rows(seed: int) -> Rows:
         Line(max_laps=2, timeout_ns=dice.choice([30, 300]) * SECOND_NS),
     ]
     chutes = [
-        Chute(dice.randrange(2), dice.sample(range(lanes), dice.choice([0, 1, 1, 2, 3])), dice.choice([0, 1, 2, 3, 9]))
+        Chute(dice.randrange(2), dice.sample(range(lanes), dice.choice([0, 2, 3, 4])), dice.choice([0, 1, 3, 5, 9]))
         for _ in range(9)
     ]
     return Rows(
         patterns=PATTERNS,
         carriers=carriers,
         services=services,
-        station_lane=[dice.choice([None, *range(lanes)]) for _ in range(stations)],
+        station_lane=[dice.choice([None, *range(lanes), *range(lanes)]) for _ in range(stations)],
         spill=[dice.choice([None, *range(lanes)]) for _ in range(lanes)],
         trips=[_small_trips(dice) for _ in range(lanes)],
         chutes=chutes,
@@ -133,7 +133,7 @@ def small_rows(seed: int) -> Rows:
             (line, reason): dice.randrange(len(chutes))
             for line in range(2)
             for reason in REJECTIONS
-            if dice.random() < 0.7
+            if dice.random() < 0.8
         },
         sort_codes=[
             (text, carrier, dice.randrange(stations))

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
-from naive import Event, Twin
-from plans import JUNK, LABELS, SECOND_NS, WAYBILLS, Rows, compiled, small_rows
+from naive import Event
+from plans import JUNK, LABELS, SECOND_NS, WAYBILLS, Rows, small_rows
 
 from sorter import records
 from sorter.core import state as core
 from sorter.core.step import step
 from sorter.limits import TIMEOUTS_PER_STEP_MAX
-from sorter.records import Discharge, Kind, Role, Verb
+from sorter.records import Kind, Role, Verb
 
 START_NS = 1_700_000_000 * SECOND_NS
-WAITS_S = (0, 0, 0, 1, 5, 20, 65, 100, 400, 3600)
+WAITS_S = (0, 0, 0, 0, 0, 1, 5, 20, 40, 65, 200, 3600)
 CODES = WAYBILLS + LABELS + JUNK
 KINDS = (
     [Kind.SCAN] * 8
@@ -35,6 +35,23 @@ events = st.tuples(st.sampled_from(KINDS), *[small] * 10)
 batches = st.lists(st.lists(events, max_size=14), min_size=1, max_size=8)
 
 
+def advices(seed: int, t_ns: int) -> list[Event]:
+    """Most waybills are known beforehand."""
+    known = [number for number in range(len(WAYBILLS)) if (seed >> number) % 5]
+    return [
+        Event(
+            Kind.ADVICE,
+            t_ns,
+            [WAYBILLS[number]],
+            station=(number + seed) % 4,
+            carrier=(0, 0, 1, 1, 2, 2, 3, 3, 2, 2)[number],
+            flow=number & 1,
+            weight_g=700 * number,
+        )
+        for number in known
+    ]
+
+
 class Story:
     """Turns draws into events that make some sense: clients count on, discharges name what was told."""
 
@@ -46,14 +63,14 @@ class Story:
 
     def event(self, kind: Kind, draw: tuple[int, ...]) -> Event:
         a, b, c, d, e, f, g, h, i, j = draw
-        self.t_ns += WAITS_S[min(a, 9)] * SECOND_NS + (b << 20)
-        event = Event(kind, self.t_ns - (5 * SECOND_NS if a == 11 else 0), item=c % 6, line=2 if d == 11 else d & 1)
+        self.t_ns += WAITS_S[a] * SECOND_NS + (b << 20)
+        event = Event(kind, self.t_ns - (5 * SECOND_NS if a == 4 else 0), item=c % 6, line=2 if d == 11 else d & 1)
         event.client, event.seq = self._numbered(e)
         if kind == Kind.SCAN:
-            event.codes = [CODES[(f * 5 + place * g + h) % len(CODES)] for place in range((0, 1, 1, 1, 2, 3, 9)[g % 7])]
+            event.codes = _codes(f, g, h)
             event.weight_g, event.length_mm = (0, 1, 700, 2500, 4999, 70_000)[i % 6], (0, 1, 300, 640, 65_535)[j % 5]
-            event.age_us = (0, 0, 0, 900_000, 14_000_000, 15_000_001)[h % 6]
-            event.lap = (255, 255, 0, 1, 2, 251)[(f + i) % 6]
+            event.age_us = {9: 900_000, 10: 15_000_000, 11: 15_000_001}.get(j, 0)
+            event.lap = (255, 255, 255, 0, 0, 0, 0, 1, 1, 2, 3, 251)[i]
         elif kind == Kind.ADVICE:
             event.codes = [(WAYBILLS + JUNK[:4])[(f * 4 + g) % 14]]
             event.station = (0, 1, 2, 3, 3, 4095, 65_535, 77)[h % 8]
@@ -83,9 +100,9 @@ class Story:
     def _numbered(self, draw: int) -> tuple[int, int]:
         """Mostly unnumbered or the next number; at times a repeat, a gap, or a client nobody knows."""
         client = 1 + draw % 3
-        if draw < 4:
+        if draw < 8:
             return 0, 0
-        if draw < 9:
+        if draw < 10:
             self.last[client] += 1
             return client, self.last[client]
         return (client, max(self.last[client], 1)) if draw < 11 else (client, self.last[client] + 2)
@@ -96,11 +113,25 @@ class Story:
                 self.told[row["line"], row["item"]] = (row["chute"], row["alternate"])
 
 
-class Pair(NamedTuple):
-    """The twin and the core, stepped together."""
-
-    twin: Twin
-    state: core.State
+def _codes(f: int, g: int, h: int) -> list[bytes]:
+    """Mostly one waybill; at times with its label, twice, with another code, or none at all."""
+    waybill = WAYBILLS[f % len(WAYBILLS)]
+    label = LABELS[h % len(LABELS)]
+    other = CODES[(f * 7 + h) % len(CODES)]
+    return [
+        [waybill],
+        [waybill],
+        [waybill],
+        [waybill],
+        [waybill],
+        [waybill, label],
+        [label, waybill, waybill.lower(), LABELS[f % len(LABELS)]],
+        [waybill, other],
+        [other],
+        [],
+        [label, other],
+        [b"", *[JUNK[h % len(JUNK)]] * 7, waybill],
+    ][g]
 
 
 def batch_of(events: list[Event]) -> records.Batch:
@@ -138,6 +169,3 @@ def plan_event(number: int, t_ns: int) -> Event:
 def rows_for(seed: int, number: int) -> Rows:
     """The plan of this number in a story; every plan of a site has the same offset from UTC."""
     return replace(small_rows(seed + 1000 * number), utc_offset_ns=small_rows(seed).utc_offset_ns)
-
-
-__all__ = ["CODES", "START_NS", "Discharge", "Pair", "Story", "batches", "compiled", "plan_event", "rows_for"]

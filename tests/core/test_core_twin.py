@@ -51,6 +51,7 @@ def test_core_decides_as_the_twin(seed: int, batches: list[list[tuple[Any, ...]]
         events = [story.event(draw[0], draw[1:]) for draw in draws]
         if at == 0 or at in swaps:
             number += 1
+            events[:0] = [] if at else stories.advices(seed, story.t_ns)
             events.insert(0, stories.plan_event(number, story.t_ns))
             rows = stories.rows_for(seed, number)
             plan = compiled(rows)
