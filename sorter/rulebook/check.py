@@ -172,12 +172,13 @@ SEGMENTS: Final = ("一段码", "二段码", "三段码")
 
 def _sort_code(row: _Row, names: _Names) -> rows.SortCode:
     segments = [row.take(column, _segment, "") for column in SEGMENTS]
-    for column, segment, following in zip(SEGMENTS, segments, segments[1:], strict=False):
-        if following and not segment:
+    blank = [row.texts[column] in cells.ANY for column in SEGMENTS]
+    for column, is_blank, next_blank in zip(SEGMENTS, blank, blank[1:], strict=False):
+        if is_blank and not next_blank:
             row.found.append(
                 Finding("sort_codes", row.at, column, "the cell is empty although the next segment is not; fill it")
             )
-    if not any(segments):
+    if all(blank):
         row.found.append(Finding("sort_codes", row.at, SEGMENTS[0], "the cell is empty; write the first segment"))
     key = "-".join(segment for segment in segments if segment)
     if len(key) > limits.WAYBILL_TEXT_MAX:

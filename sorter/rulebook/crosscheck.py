@@ -121,6 +121,8 @@ def _carrier_titles(checked: Checked) -> list[Finding]:
 def _automaton(checked: Checked) -> list[Finding]:
     rows = [row for row in checked.carriers if row.waybill][: limits.PATTERNS_MAX]
     patterns = [waybill.parse(row.waybill) for row in rows]
+    if not patterns:
+        return []
     try:
         waybill.compile_patterns(patterns)
     except waybill.TooManyStates as error:

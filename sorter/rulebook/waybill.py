@@ -247,7 +247,7 @@ class _Net:
 
     def node(self) -> int:
         if len(self.free) >= _NODES_MAX:
-            raise TooManyStates("the patterns are too long")
+            raise TooManyStates("the format repeats too much")
         self.free.append([])
         self.moves.append([])
         return len(self.free) - 1
@@ -302,11 +302,11 @@ class _Net:
 
 
 def compile_patterns(patterns: Sequence[Node]) -> Automaton:
-    """One automaton over up to 64 patterns; bit p of a state's mask: the code fits pattern p.
+    """One automaton over 1 to 64 patterns; bit p of a state's mask: the code fits pattern p.
 
     Raises TooManyStates.
     """
-    assert len(patterns) <= limits.PATTERNS_MAX
+    assert 0 < len(patterns) <= limits.PATTERNS_MAX
     net = _Net()
     starts = [net.node() for _ in patterns]
     ends = {net.add(pattern, start): bit for bit, (pattern, start) in enumerate(zip(patterns, starts, strict=True))}
@@ -314,7 +314,7 @@ def compile_patterns(patterns: Sequence[Node]) -> Automaton:
     rows, masks = _determine(net, starts, ends, [group[0] for group in groups])
     next_state, accepts = _minimal(rows, masks)
     if len(accepts) > limits.WAYBILL_STATES_MAX:
-        raise TooManyStates(f"the patterns need {len(accepts)} states; the most is {limits.WAYBILL_STATES_MAX}")
+        raise TooManyStates(f"the formats need {len(accepts)} states; the most is {limits.WAYBILL_STATES_MAX}")
     classes = np.zeros(256, np.uint8)
     for symbol, group in enumerate(groups, start=1):
         for char in group:
@@ -351,7 +351,7 @@ def _determine(
             row.append(known[after])
         rows.append(row)
         if len(known) > _RAW_STATES_MAX:
-            raise TooManyStates(f"the patterns need more than {_RAW_STATES_MAX} states")
+            raise TooManyStates(f"the format needs more than {_RAW_STATES_MAX} states")
     masks = [sum(1 << ends[node] for node in nodes if node in ends) for nodes in known]
     return np.array(rows, np.int64), np.array(masks, np.uint64)
 

@@ -44,7 +44,7 @@ def first_hit(plan: Plan, item: tuple[int, int, int, int, int, int, int, int]) -
     vector = vector & table.minute[weekday * stride + int(np.searchsorted(table.minute_edges, minute, "right"))]
     for word, bits in enumerate(vector.tolist()):
         if bits:
-            return 64 * word + (bits & -bits).bit_length() - 1
+            return 64 * word + int(bits & -bits).bit_length() - 1
     return -1
 
 
