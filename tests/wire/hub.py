@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import zmq
 
@@ -17,7 +17,7 @@ from sorter.wire import frames
 from sorter.wire.endpoints import Frame, Router
 from sorter.wire.frames import Ack, AnyMessage, Divert, Hello, Malformed, Ping, Pong, Refuse, Welcome
 from sorter.wire.intake import Intake
-from sorter.wire.keys import Keys, allows
+from sorter.wire.keys import allows
 
 NAMES = Names(
     carriers=("zto", "yto"),
@@ -35,6 +35,14 @@ NAMES = Names(
 )
 
 
+class Wire(Protocol):
+    """What a hub needs of a router; Router and made-up ones have it."""
+
+    def poll(self, timeout_ms: int) -> bool: ...
+    def receive(self, limit: int) -> list[Frame]: ...
+    def send(self, peer: bytes, data: bytes) -> bool: ...
+
+
 class Speaker(NamedTuple):
     name: str
     client: int
@@ -45,8 +53,8 @@ class Speaker(NamedTuple):
 class Hub:
     """One turn: receive what has come, judge each row by its number, write, answer."""
 
-    def __init__(self, router: Router, file: Path | None = None, keys: Keys | None = None) -> None:
-        self.router, self.file, self.keys = router, file, keys
+    def __init__(self, router: Wire, file: Path | None = None) -> None:
+        self.router, self.file = router, file
         self.intake = Intake(NAMES)
         self.speakers: dict[bytes, Speaker] = {}
         self.last: dict[int, tuple[int, int]] = {}  # client index -> boot, last number
