@@ -184,13 +184,13 @@ class Runner:
     def take(self, block: bytes, now_ns: int) -> None:
         """The PLC's block as read. Raises Garbled and Refused."""
         host = self.host
-        epoch = host.epoch
+        epoch, void = host.epoch, host.void
         reports = host.receive(block, now_ns)
         self.error = ""
         self.counts.exchanges += 1
         if host.epoch != epoch:
             self.counts.epochs += 1
-            self.counts.void += len(self._diverts)
+            self.counts.void += len(self._diverts) + host.void - void
             self._diverts.clear()
         self._silent = host.silent_ns(now_ns) > self._silent_ns
         for report in reports:

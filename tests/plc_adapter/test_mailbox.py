@@ -124,6 +124,25 @@ def test_a_place_is_used_again_only_after_its_acknowledgement() -> None:
         host.acknowledge(12)
 
 
+def test_an_acknowledgement_that_is_overtaken_changes_nothing() -> None:
+    host, plc = met()
+    for item in range(1, 6):
+        drop(plc, item)
+    exchange(host, plc)
+    overtaken = host.block(0, HostState.DECIDING)
+    host.acknowledge(3)
+    exchange(host, plc)
+    plc.receive(overtaken, 0)
+    assert (plc.tail, plc.room) == (3, RING - 2)
+
+
+def test_an_age_is_told_across_the_clocks_low_word() -> None:
+    host, plc = met()
+    plc.report(Kind.ITEM, 1, 1, 0, at_ms=0xFFFE)
+    (report,) = host.receive(plc.block(0x1_0003), 0)
+    assert report.age_ms == 5
+
+
 def test_orders_wait_for_places() -> None:
     host, plc = met()
     assert [host.give(order(item)) for item in range(10)] == [True] * RING + [False] * 2

@@ -7,7 +7,7 @@ from one_line_daemon import OneLineDaemon
 
 from plc_adapter.loopback import LoopbackPort
 from plc_adapter.mailbox import RING, HostState, PlcSide, Told
-from plc_adapter.runner import DIVERTS_MAX, HOLD, Link, Runner
+from plc_adapter.runner import DIVERTS_MAX, FILL_MAX, HOLD, Link, Runner
 from sorter.records import NONE_16, ChuteState, Kind
 from sorter.records import Discharge as Discharged
 from sorter.wire.frames import Chute, Discharge, Divert, Item, Ping
@@ -280,6 +280,28 @@ def test_a_plc_that_starts_again_is_another_boot_after_the_last_ones_reports() -
     assert floor.told == []
     assert floor.runner.counts.void == 1
     assert floor.runner.counts.epochs == 2
+
+
+def test_diverts_that_waited_for_the_last_epoch_are_void() -> None:
+    floor = met()
+    floor.port.broken = True
+    for item in range(RING + 3):
+        floor.order(item)
+    floor.trip()
+    floor.plc.restart(8)
+    floor.settle()
+    assert (floor.told, floor.runner.counts.void) == ([], RING + 3)
+
+
+def test_numbers_too_many_to_make_up_begin_a_new_boot() -> None:
+    floor = met()
+    floor.daemon.last[7] = 5
+    floor.plc.head = floor.plc.tail = 6 + FILL_MAX
+    floor.runner = floor.new_runner()
+    floor.drop()
+    floor.settle()
+    assert floor.daemon.items(1 << 32 | 7) == [1]
+    assert floor.runner.counts.lost == 0
 
 
 def test_an_epoch_that_was_used_before_does_not_swallow_reports() -> None:
