@@ -245,7 +245,8 @@ class Daemon:
     def _diverts(self, rows: Rows) -> list[frames.Divert]:
         names = self._names
         columns = [
-            rows[name].tolist() for name in ("line", "item", "chute", "alternate", "reason", "row", "deadline_ns")
+            rows[name].tolist()
+            for name in ("line", "item", "chute", "alternate", "reason", "row", "plan", "deadline_ns")
         ]
         return [
             frames.Divert(
@@ -255,10 +256,10 @@ class Daemon:
                 alternate=None if alternate == NONE_16 else names.chutes[alternate],
                 reason=Reason(reason).word,
                 row=row,
-                plan=self._standing.plan_number,
+                plan=plan,
                 deadline_ns=deadline_ns,
             )
-            for line, item, chute, alternate, reason, row, deadline_ns in zip(*columns, strict=True)
+            for line, item, chute, alternate, reason, row, plan, deadline_ns in zip(*columns, strict=True)
         ]
 
     def _tell_refusals(self, batch: Batch, decisions: Rows) -> None:
