@@ -156,15 +156,18 @@ def decode(data: bytes, columns: Columns) -> str:
     A mark at the front decides. Without one it is UTF-8 if the known headers can be read so, else
     GB18030 if they can be read so: GBK text is now and then valid UTF-8, so validity proves nothing.
     """
-    if not data.strip():
-        raise Unreadable("the file is empty; its first row names the columns: " + ", ".join(columns))
     marked = _marked(data)
-    text = marked if marked is not None else _unmarked(data, columns)
-    at = text.find("\0")
-    if at >= 0:
-        row = text.count("\n", 0, at) + 1
-        raise Unreadable('the file holds a NUL byte, so it is no text; save it again as "CSV UTF-8"', row)
+    if marked is None and b"\0" in data:
+        raise Unreadable(_NUL, data.count(b"\n", 0, data.index(b"\0")) + 1)
+    text = _unmarked(data, columns) if marked is None else marked
+    if not text.strip():
+        raise Unreadable("the file is empty; its first row names the columns: " + ", ".join(columns))
+    if "\0" in text:
+        raise Unreadable(_NUL, text.count("\n", 0, text.index("\0")) + 1)
     return text
+
+
+_NUL: Final = 'the file holds a NUL byte, so it is no text; save it again as "CSV UTF-8"'
 
 
 def _marked(data: bytes) -> str | None:
