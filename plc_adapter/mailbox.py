@@ -245,11 +245,7 @@ class HostSide:
 
         Raises Garbled when this is no mailbox, Refused when another adapter has taken the PLC over.
         """
-        try:
-            epoch, echo, beat, head, tail, taken, self.line_state, clock = look(block, self._word_order)
-        except Garbled:
-            self.forget()
-            raise
+        epoch, echo, beat, head, tail, taken, self.line_state, clock = look(block, self._word_order)
         if beat != self._plc_beat:
             self._plc_beat, self._heard_ns = beat, now_ns
         if epoch != self.epoch:

@@ -54,6 +54,10 @@ class Wire(Protocol):
     """
 
     @property
+    def welcomed(self) -> bool:
+        """Whether the daemon knows this connection, as of the last call."""
+
+    @property
     def unacknowledged(self) -> int:
         """How many messages are not known to be on the daemon's disk."""
 
@@ -131,6 +135,7 @@ class Runner:
         self._open_wire = open_wire
         self._silent_ns = silent_ns
         self._wire: Wire | None = None
+        self._plc_epoch = 0  # the PLC's, also while it is met anew
         self._epoch = 0  # the one that `_wire` speaks for
         self._generation = 0  # how often the PLC used that epoch again
         self._posted = 0  # number of the last report that the wire has
@@ -151,8 +156,12 @@ class Runner:
 
     @property
     def deciding(self) -> bool:
-        """Whether the daemon has welcomed the PLC's epoch."""
-        return self._settled and self._epoch == self.host.epoch
+        """Whether there is a daemon that knows the PLC's epoch."""
+        return self._current and self._wire is not None and self._wire.welcomed
+
+    @property
+    def _current(self) -> bool:
+        return self._settled and self._epoch == self._plc_epoch
 
     @property
     def unacknowledged(self) -> int:
@@ -184,13 +193,15 @@ class Runner:
     def take(self, block: bytes, now_ns: int) -> None:
         """The PLC's block as read. Raises Garbled and Refused."""
         host = self.host
-        epoch, void = host.epoch, host.void
+        void = host.void
         reports = host.receive(block, now_ns)
         self.error = ""
         self.counts.exchanges += 1
-        if host.epoch != epoch:
+        self.counts.void += host.void - void
+        if host.epoch != self._plc_epoch:
+            self._plc_epoch = host.epoch
             self.counts.epochs += 1
-            self.counts.void += len(self._diverts) + host.void - void
+            self.counts.void += len(self._diverts)
             self._diverts.clear()
         self._silent = host.silent_ns(now_ns) > self._silent_ns
         for report in reports:
@@ -230,7 +241,7 @@ class Runner:
 
     def _follow_epoch(self) -> None:
         """Speak for the epoch that is read, once all of the one before is on disk."""
-        epoch = self._reads[0].epoch if self._reads else self.host.epoch
+        epoch = self._reads[0].epoch if self._reads else self._plc_epoch
         if not self.host.ready or epoch == self._epoch or (self._wire is not None and self._wire.unacknowledged):
             return
         self._epoch = epoch
@@ -247,7 +258,7 @@ class Runner:
         if self._settled or last is None:
             return
         start = self._reads[0].number - 1 if self._reads else self.host.acknowledged
-        if self._epoch == self.host.epoch and last > self.host.read:
+        if self._epoch == self._plc_epoch and self.host.ready and last > self.host.read:
             # The daemon knows numbers that this PLC never gave: it forgot its epoch. To take its
             # reports for repeats would swallow them all.
             self.counts.reused += 1
@@ -276,7 +287,7 @@ class Runner:
                 self._reads.popleft()
 
     def _queue(self, diverts: list[Divert]) -> None:
-        if self._epoch != self.host.epoch:
+        if self._epoch != self._plc_epoch:
             self.counts.void += len(diverts)
             return
         self._diverts.extend(diverts)
@@ -303,7 +314,7 @@ class Runner:
 
     def _acknowledge(self) -> None:
         wire, host = self._wire, self.host
-        if wire is None or not self.deciding:
+        if wire is None or not self._current or not host.ready:
             return
         on_disk = self._posted - wire.unacknowledged
         enough = host.read - on_disk <= HOLD

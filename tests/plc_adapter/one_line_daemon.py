@@ -65,6 +65,10 @@ class DirectWire:
         self._refusals: list[Refuse] = []
 
     @property
+    def welcomed(self) -> bool:
+        return self._session.welcomed
+
+    @property
     def last(self) -> int | None:
         return self._session.last
 

@@ -339,8 +339,27 @@ def test_the_plc_is_told_whether_the_daemon_decides() -> None:
     floor.trips(4)
     assert host_state_of(floor) is HostState.AWAY
     floor.daemon.away = False
-    floor.trips(2)
+    floor.trips(3)
     assert host_state_of(floor) is HostState.DECIDING
+    floor.daemon.away = True
+    floor.trips(2)
+    assert host_state_of(floor) is HostState.AWAY
+
+
+def test_a_plc_that_is_garbled_for_a_moment_keeps_its_diverts_and_its_boot() -> None:
+    floor = met()
+    floor.drop()
+    floor.trip()
+    for item in range(RING + 3):
+        floor.order(item)
+    floor.runner.talk()
+    floor.runner.step(floor.now_ns, lambda _: bytes(160))
+    assert "does not run" in floor.runner.error
+    floor.drop()
+    floor.settle()
+    assert [told.item for told in floor.told] == list(range(RING + 3))
+    assert floor.daemon.items(7) == [1, 2]
+    assert (floor.runner.counts.epochs, floor.runner.counts.void, floor.daemon.boots) == (1, 0, [7])
 
 
 class Faults(Floor):
