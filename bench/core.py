@@ -40,7 +40,7 @@ class Hub:
     """A core in the middle of a day: full manifest, busy belt, one scanner, one PLC."""
 
     def __init__(self, rules: int, advices: int) -> None:
-        sort_plan = workload.plan(rules)
+        _, sort_plan = workload.hub(rules)
         self.plan = sort_plan.plan
         self.state: State = new_state()
         self.answers = hashlib.sha256()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from sorter.records import Line, SortPlan
-from sorter.rulebook import load
+from sorter.rulebook import Checked, check_folder, compile_plan
 
 SEED: Final = 20261111
 HOUR_NS: Final = 3600 * 10**9
@@ -60,13 +60,14 @@ CARRIERS: Final = tuple(dict.fromkeys(each.carrier for each in FORMATS))
 Row = tuple[object, ...]
 
 
-def make_plan(folder: Path, rules: int, *, roomy: bool = False) -> SortPlan:
-    """Write the tables of a hub with so many rules into `folder` and load them as the daemon would.
+def make_hub(folder: Path, rules: int, *, roomy: bool = False) -> tuple[Checked, SortPlan]:
+    """Write the tables of a hub with so many rules into `folder`, check and compile them as the daemon would.
 
     `roomy`: no chute ever fills, for runs in which nobody empties one.
     """
     write_tables(folder, rules, roomy=roomy)
-    return load(folder, {LINE_NAME: LINE}, UTC_OFFSET_NS)
+    checked = check_folder(folder, {LINE_NAME: LINE}, UTC_OFFSET_NS)
+    return checked, compile_plan(checked, None)
 
 
 def write_tables(folder: Path, rules: int, *, roomy: bool) -> None:
@@ -136,7 +137,7 @@ def _rules(dice: random.Random, count: int) -> Iterable[Row]:
     """Services come in by the rules that name them, so the first four rows name each of them."""
     broad_from = count - max(1, round(BROAD_SHARE * count))
     for at in range(count):
-        service = SERVICES[at] if at < len(SERVICES) else _maybe(dice, 0.3, SERVICES)
+        service = SERVICES[at] if at < len(SERVICES) else _maybe(dice, 0.5, SERVICES)
         condition = _broad(dice) if at >= broad_from else _specific(dice, service)
         yield (at + 1, *condition, _send_to(dice))
 
@@ -146,14 +147,14 @@ def _maybe(dice: random.Random, chance: float, words: tuple[str, ...]) -> str:
 
 
 def _specific(dice: random.Random, service: str) -> Row:
-    """One to three stations, and mostly one carrier, a weight or a length."""
-    stations = "|".join(sorted({f"S{dice.randrange(STATIONS):03d}" for _ in range(dice.randint(1, 3))}))
-    carrier = _maybe(dice, 0.6, CARRIERS)
-    flow = _maybe(dice, 0.4, ("inbound", "outbound"))
+    """One station or two, mostly one carrier, and a weight or a length."""
+    stations = "|".join(sorted({f"S{dice.randrange(STATIONS):03d}" for _ in range(dice.randint(1, 2))}))
+    carrier = _maybe(dice, 0.9, CARRIERS)
+    flow = _maybe(dice, 0.5, ("inbound", "outbound"))
     hour = dice.randrange(20)
     time = f"{hour:02d}:00..{hour + dice.randint(1, 4):02d}:30" if dice.random() < 0.15 else ""
     days = "1-5" if dice.random() < 0.1 else ""
-    return carrier, stations, "", service, flow, _span(dice, 0.5, 50, 600), _span(dice, 0.3, 10, 150), time, days
+    return carrier, stations, "", service, flow, _span(dice, 0.7, 50, 600), _span(dice, 0.4, 10, 150), time, days
 
 
 def _broad(dice: random.Random) -> Row:
@@ -165,7 +166,8 @@ def _broad(dice: random.Random) -> Row:
 def _span(dice: random.Random, chance: float, grid: int, steps: int) -> str:
     if dice.random() >= chance:
         return ""
-    low, high = sorted(dice.sample(range(1, steps + 1), 2))
+    low = dice.randrange(steps)
+    high = low + dice.randint(1, steps * 2 // 5)
     return f"{low * grid}..{high * grid}"
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from bench.tables import CARRIERS, FORMATS, SEED, SERVICES, STATIONS, make_plan
+from bench.tables import CARRIERS, FORMATS, SEED, SERVICES, STATIONS, make_hub
 from sorter import limits
 from sorter.records import (
     EVENT,
@@ -28,6 +28,7 @@ from sorter.records import (
     Rows,
     SortPlan,
 )
+from sorter.rulebook import Checked
 
 START_NS: Final = 1_794_358_800 * 10**9  # 2026-11-11 09:00 at the hub, a Wednesday
 SCAN_NS: Final = 576_000_000  # between two scans of a day of 150,000
@@ -42,10 +43,10 @@ CHUTES_CHANGED: Final = 16  # after each 256 scans
 
 
 @cache
-def plan(rules: int, *, roomy: bool = False) -> SortPlan:
-    """The hub's plan with so many rules; made once in a process."""
+def hub(rules: int) -> tuple[Checked, SortPlan]:
+    """The hub's checked rows and its plan with so many rules; made once in a process."""
     with tempfile.TemporaryDirectory() as folder:
-        return make_plan(Path(folder), rules, roomy=roomy)
+        return make_hub(Path(folder), rules)
 
 
 def waybill_codes(numbers: Ints64) -> Bytes:
