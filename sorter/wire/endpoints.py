@@ -217,7 +217,9 @@ def _bound(kind: int, address: str, name: str, context: Context, keys: Keys | No
     _common(socket)
     if kind == zmq.ROUTER:
         socket.router_mandatory = True  # without it a full queue swallows messages unseen
-        socket.router_handover = True  # without it a device that dies and returns can stay unheard
+        # Without handover a device that names itself, dies and returns can stay unheard for ever; with
+        # it whoever claims a name gets its messages. Where keys are in use nobody may name itself.
+        socket.router_handover = keys is None
     if keys:
         socket.curve_server = True
         socket.curve_publickey, socket.curve_secretkey, _ = keys.server
