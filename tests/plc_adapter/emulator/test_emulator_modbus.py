@@ -1,0 +1,228 @@
+"""The PLC program over real sockets: what a Modbus master may do, and what a silent host brings about."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from pymodbus.client import AsyncModbusTcpClient
+
+from plc_adapter.emulator.modbus_face import ModbusFace
+from plc_adapter.emulator.plant import NS_PER_S, Belt, Chute, Faults, Load, Plant
+from plc_adapter.emulator.plc import PlcProgram
+from plc_adapter.mailbox import (
+    BLOCK_BYTES,
+    BLOCK_WORDS,
+    RING,
+    SILENT_NS,
+    HostSide,
+    HostState,
+    Order,
+    Report,
+    WordOrder,
+)
+from plc_adapter.modbus import ModbusPort
+from plc_adapter.settings import Plc
+from sorter.records import NONE_16, Kind
+
+START_NS = 1_794_344_400 * NS_PER_S
+
+
+class SteppedClock:
+    """Site time that moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.ns = START_NS
+
+    def now_ns(self) -> int:
+        return self.ns
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def plant_of(parcels: int) -> Plant:
+    times = [START_NS + at * NS_PER_S for at in range(parcels)]
+    chutes = [Chute(101, 34.0, 0), Chute(102, 42.0, 0)]
+    calm = Faults(missed_share=0, jam_share=0)
+    return Plant(Belt("L1", 2.0, 240.0), chutes, Load(times, [3] * parcels), 1, faults=calm, epoch=77)
+
+
+@asynccontextmanager
+async def served(
+    program: PlcProgram, clock: SteppedClock, reports_at: int = 0, orders_at: int = 100
+) -> AsyncIterator[tuple[ModbusFace, Plc]]:
+    settings = Plc(host="127.0.0.1", port=free_port(), reports_at=reports_at, orders_at=orders_at)
+    face = ModbusFace(program, settings, clock.now_ns)
+    await face.start()
+    try:
+        yield face, settings
+    finally:
+        await face.stop()
+
+
+async def exchange(port: ModbusPort, host: HostSide, clock: SteppedClock) -> list[Report]:
+    reports = host.receive(await port.exchange(host.block(clock.ns, HostState.DECIDING)), clock.ns)
+    host.acknowledge(host.read)
+    return reports
+
+
+@pytest.mark.parametrize("word_order", ["big", "little"])
+def test_parcels_are_reported_diverted_and_reported_again(word_order: WordOrder) -> None:
+    asyncio.run(_divert_all(word_order))
+
+
+async def _divert_all(word_order: WordOrder) -> None:
+    clock, plant = SteppedClock(), plant_of(30)
+    program = PlcProgram(plant, word_order)
+    reports: list[Report] = []
+    async with served(program, clock, reports_at=400, orders_at=10) as (_, settings):
+        port = ModbusPort(settings.host, settings.port, reports_at=400, orders_at=10)
+        await port.connect()
+        host = HostSide(word_order)
+        for _ in range(400):
+            clock.ns += NS_PER_S // 2
+            program.cycle(clock.ns, time.monotonic_ns())
+            for scan in plant.scans:
+                assert host.give(Order(scan.item, 102, NONE_16, scan.t_ns + 15 * NS_PER_S, 0))
+            plant.scans.clear()
+            reports += await exchange(port, host, clock)
+        await port.close()
+    assert plant.done
+    assert set(plant.drop_chute) == {102}
+    assert host.epoch == 77
+    assert [report.item for report in reports if report.kind == Kind.ITEM] == list(range(1, 31))
+    assert [report.item for report in reports if report.kind == Kind.DISCHARGE] == list(range(1, 31))
+    assert {report.point for report in reports if report.kind == Kind.ITEM} == {3}
+    assert program.unread == 0
+
+
+def test_reports_wait_for_room_in_the_ring() -> None:
+    asyncio.run(_fill_the_ring())
+
+
+async def _fill_the_ring() -> None:
+    clock, plant = SteppedClock(), plant_of(30)
+    program = PlcProgram(plant)
+    async with served(program, clock) as (_, settings):
+        port = ModbusPort(settings.host, settings.port)
+        await port.connect()
+        host = HostSide()
+        clock.ns += 40 * NS_PER_S
+        numbers: list[int] = []
+        for _ in range(6):
+            reports = host.receive(await port.exchange(host.block(clock.ns, HostState.DECIDING)), clock.ns)
+            numbers += [report.number for report in reports]
+        assert numbers == list(range(1, RING + 1))
+        assert program.unread == 30
+        host.acknowledge(RING)
+        numbers = [report.number for _ in range(2) for report in await exchange(port, host, clock)]
+        assert numbers == list(range(RING + 1, 3 * RING + 1))
+        await port.close()
+
+
+def test_functions_3_16_and_23_and_nothing_else() -> None:
+    asyncio.run(_try_functions())
+
+
+async def _try_functions() -> None:
+    clock = SteppedClock()
+    async with served(PlcProgram(plant_of(1)), clock) as (face, settings):
+        client = AsyncModbusTcpClient(settings.host, port=settings.port, timeout=5, retries=0)
+        assert await client.connect()
+        read = await client.read_holding_registers(0, count=BLOCK_WORDS)
+        assert read.registers[:4] == [0x4853, 0x0001, 0, 77]
+        assert not (await client.write_registers(100, [0] * BLOCK_WORDS)).isError()
+        both = await client.readwrite_registers(
+            read_address=0, read_count=BLOCK_WORDS, write_address=100, values=[0] * BLOCK_WORDS
+        )
+        assert both.registers[:4] == read.registers[:4]
+        assert not (await client.write_register(104, 5)).isError()
+        assert (await client.read_holding_registers(100, count=5)).registers == [0, 0, 0, 0, 5]
+        assert (await client.write_registers(0, [1])).isError(), "the PLC's own block cannot be written"
+        assert (await client.read_holding_registers(90, count=5)).isError()
+        assert (await client.read_holding_registers(175, count=10)).isError()
+        assert (await client.write_coil(1600, value=True)).isError()
+        assert face.requests >= 6
+        client.close()
+
+
+def test_a_port_in_use_is_told() -> None:
+    async def start_twice() -> None:
+        clock = SteppedClock()
+        async with served(PlcProgram(plant_of(1)), clock) as (_, settings):
+            with pytest.raises(OSError, match="another emulator"):
+                await ModbusFace(PlcProgram(plant_of(1)), settings, clock.now_ns).start()
+
+    asyncio.run(start_twice())
+
+
+def host_block(host: HostSide, plc: PlcProgram, now_ns: int, real_ns: int, orders: list[Order]) -> None:
+    for order in orders:
+        assert host.give(order)
+    plc.write(host.block(now_ns, HostState.DECIDING), now_ns, real_ns)
+
+
+def met(plc: PlcProgram) -> HostSide:
+    host = HostSide()
+    for _ in range(3):
+        host.receive(plc.read(START_NS, 0), START_NS)
+        plc.write(host.block(START_NS, HostState.DECIDING), START_NS, 0)
+    assert host.ready
+    return host
+
+
+def test_a_host_that_falls_silent_lets_parcels_go_round() -> None:
+    plant = plant_of(1)
+    plc = PlcProgram(plant)
+    host = met(plc)
+    scanned_ns = START_NS + 10 * NS_PER_S
+    plc.cycle(scanned_ns, 0)
+    host_block(host, plc, scanned_ns, 1, [Order(1, 101, NONE_16, scanned_ns + 15 * NS_PER_S, 0)])
+    plc.cycle(scanned_ns + 60 * NS_PER_S, SILENT_NS + 2)
+    assert not plant.done
+    again_ns = scanned_ns + 120 * NS_PER_S
+    plc.cycle(again_ns, SILENT_NS + 3)
+    host_block(host, plc, again_ns, SILENT_NS + 4, [Order(1, 101, NONE_16, again_ns + 15 * NS_PER_S, 0)])
+    plc.cycle(again_ns + 60 * NS_PER_S, 2 * SILENT_NS + 4)
+    assert plant.drop_chute == [101]
+
+
+def test_an_order_that_comes_too_late_does_nothing() -> None:
+    plant = plant_of(1)
+    plc = PlcProgram(plant)
+    host = met(plc)
+    scanned_ns = START_NS + 10 * NS_PER_S
+    plc.cycle(scanned_ns, 0)
+    late_ns = scanned_ns + 16 * NS_PER_S
+    host_block(host, plc, late_ns, 1, [Order(1, 102, NONE_16, scanned_ns + 15 * NS_PER_S, 0)])
+    plc.cycle(scanned_ns + 60 * NS_PER_S, 2)
+    assert plc.late == 1
+    assert not plant.done
+
+
+def test_what_is_told_is_heard_of() -> None:
+    told: list[int] = []
+    plant = plant_of(1)
+    plc = PlcProgram(plant, told=told.append)
+    host = met(plc)
+    plc.cycle(START_NS + 10 * NS_PER_S, 0)
+    host_block(host, plc, START_NS + 11 * NS_PER_S, 1, [Order(1, 102, 101, START_NS + 25 * NS_PER_S, 0)])
+    assert told == [1]
+
+
+def test_a_restart_begins_a_new_epoch_in_the_mailbox() -> None:
+    plant = plant_of(3)
+    plc = PlcProgram(plant)
+    host = met(plc)
+    plant.restart()
+    assert len(plc.read(START_NS + NS_PER_S, 0)) == BLOCK_BYTES
+    for _ in range(3):
+        host.receive(plc.read(START_NS + NS_PER_S, 0), START_NS)
+        plc.write(host.block(START_NS, HostState.DECIDING), START_NS, 0)
+    assert host.epoch == 78
