@@ -11,30 +11,15 @@ from sorter import rulebook
 from sorter.reasons import REJECTIONS
 from sorter.records import NONE_16, Line, SortPlan
 from sorter.rulebook import tables, waybill
-from tests.rulebook.small_site import OFFSET_NS
+from sorter.rulebook.rows import FLOWS, LANE_KINDS, REASON_WORDS, STATION_KINDS
+from tests.rulebook.small_site import OFFSET_NS, changed, errors_of, write
 
 RULES = Path(sorter.__file__).parent.parent / "rules"
 LOOP = Line(15 * 10**9, 120 * 10**9, 900 * 10**9, 3)
 LINES = {"L1": LOOP, "L2": LOOP}
-FACTS = set(
-    [
-        "大昌",
-        "曲尺",
-        "福田",
-        "官渡",
-        "骡坪",
-        "庙宇",
-        "抱龙",
-        "双龙镇",
-        "大昌镇",
-        "龙雾村",
-        "槐花村",
-        "笃坪乡",
-        "官阳镇",
-        "红椿乡",
-        "巫山",
-    ]
-)
+VILLAGES = {"龙雾村", "槐花村"}
+TOWNSHIPS = {"大昌镇", "曲尺", "福田", "官渡", "骡坪", "庙宇", "抱龙", "双龙镇", "笃坪乡", "官阳镇", "红椿乡"}
+FACTS = VILLAGES | TOWNSHIPS | {"巫山"}
 
 
 @pytest.fixture(name="wushan", scope="module")
@@ -137,14 +122,34 @@ def test_saved_again_by_a_spreadsheet_it_is_the_same_plan(tmp_path: Path, wushan
     assert rulebook.load(tmp_path, LINES, OFFSET_NS).version == wushan.version
 
 
-def test_the_readme_shows_cells_and_messages_as_they_are() -> None:
-    """Each message that README quotes can really be had; see test_rulebook_errors for where."""
+def mistakes() -> list[tuple[str, str, str, str]]:
+    """(table, column, cell, message) of the README's table of mistakes."""
+    found = []
+    for line in (RULES / "README.md").read_text(encoding="utf-8").splitlines():
+        parts = [part.strip().replace("\\|", "|") for part in re.split(r"(?<!\\)\|", line)]
+        if len(parts) == 6 and (place := re.fullmatch(r"([a-z_]+)\.(\w+)", parts[1])):
+            cell = {"空白": "", "换行": "a\nb"}.get(parts[2], parts[2])
+            found.append((place[1], place[2], cell, parts[3].strip("`")))
+    return found
+
+
+def test_each_mistake_in_the_readme_gets_the_message_it_shows(tmp_path: Path) -> None:
+    rows = mistakes()
+    assert len(rows) >= 25
+    for table, column, cell, message in rows:
+        row = 3 if table == "rules" else 2
+        errors = errors_of(write(tmp_path, changed(table, row, column, cell)))
+        if not message:
+            assert errors == []
+            continue
+        assert any((error.table, error.row, error.column) == (table, row, column) for error in errors), (table, cell)
+        assert any(message in error.message for error in errors), (cell, [str(error) for error in errors])
+
+
+def test_the_readme_names_every_table_column_and_kind() -> None:
     text = (RULES / "README.md").read_text(encoding="utf-8")
-    sources = "".join(path.read_text(encoding="utf-8") for path in Path(rulebook.__file__).parent.glob("*.py"))
-    quoted = re.findall(r"\| `…([^`]+)` \|", text)
-    assert len(quoted) >= 20
-    for message in quoted:
-        assert message in sources, message
-    for columns in tables.TABLES.values():
-        for column in columns:
-            assert f"`{column}`" in text
+    for table, columns in tables.TABLES.items():
+        assert f"| {table} " in text
+        assert all(f"`{column}`" in text for column in columns)
+    for words in (STATION_KINDS, LANE_KINDS, FLOWS, REASON_WORDS):
+        assert all(re.search(rf"\b{word}\b", text) for word in words)
