@@ -117,10 +117,23 @@ def run(folder: Path, clock: str) -> None:
 
     Example: sorter run --site my-hub
     """
-    from sorter.service import serve  # noqa: PLC0415 # compiles kernels; no other command waits for that
+    from sorter.service import serve  # noqa: PLC0415 # imports the compiler; no other command waits for that
 
     with refusals():
         serve(load_site(folder), Clock.from_text(clock))
+
+
+@main.command()
+@site_option
+def warm(folder: Path) -> None:
+    """Compile the kernels for this machine now, so that no start waits for it. Once after each installation.
+
+    Example: sorter warm --site my-hub
+    """
+    from sorter import service  # noqa: PLC0415 # imports the compiler; no other command waits for that
+
+    with refusals():
+        service.warm(load_site(folder))
 
 
 @main.command(name="demo")
@@ -201,7 +214,7 @@ def report(day: str, html: Path | None, language: Language, folder: Path, as_jso
 @json_option
 def replay(folder: Path, as_json: bool) -> None:
     """Decide the whole journal again and compare every decision byte for byte."""
-    from sorter.replay import prove  # noqa: PLC0415 # compiles kernels; no other command waits for that
+    from sorter.replay import prove  # noqa: PLC0415 # imports the compiler; no other command waits for that
 
     with refusals():
         proof = prove(read(load_site(folder).ledger))

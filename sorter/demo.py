@@ -58,9 +58,10 @@ def run(day: Day, tell: Callable[[dict[str, Any], int], None]) -> tuple[dict[str
     """Run the day, write its report pages, and return its figures and the report in words. Raises DemoFailed."""
     begun_s = time.monotonic()
     _prepare(day)
+    site = ("--site", str(day.site))
+    _program(day, "warm", "sorter", "warm", *site)
     _program(day, "traffic", "plc-adapter", "traffic", *_traffic(day))
     clock = _clock(day)
-    site = ("--site", str(day.site))
     with ExitStack() as stack:
         daemon = stack.enter_context(_daemon(day, clock))
         _program(day, "advices", "sorter", "advice", "load", *site, str(day.work / "advices.csv"))

@@ -31,6 +31,7 @@ from sorter.rulebook import Rejected
 from sorter.rulebook import load as load_rules
 from sorter.site import Site
 from sorter.wire.endpoints import Publisher, Router, wait
+from sorter.wire.intake import Intake
 from sorter.wire.keys import Keys, check_address
 
 log = logging.getLogger("sorter")
@@ -72,6 +73,17 @@ def serve(site: Site, clock: Clock) -> None:
         notify("STOPPING=1")
         _drain(daemon)
         log.info("stopped after event %d; state %s", standing.next_seq, digest(standing.state))
+
+
+def warm(site: Site) -> None:
+    """Compile the kernels for this machine, so that the next start does not wait for that. Raises Rejected."""
+    sort_plan = load_rules(site.rules, site.lines, site.utc_offset_ns)
+    standing = Standing()
+    standing.take_plan(1, sort_plan)
+    intake = Intake(sort_plan.names)
+    intake.plan(1, 0)
+    intake.start(0)
+    standing.take(intake.batch())
 
 
 def _plan_for(site: Site, standing: Standing) -> SortPlan:
