@@ -13,6 +13,11 @@ COUNTY = Path(__file__).parent / "county"
 
 
 @pytest.fixture(scope="session")
+def county_folder() -> Path:
+    return COUNTY
+
+
+@pytest.fixture(scope="session")
 def county() -> Site:
     return sites.load(COUNTY)
 
