@@ -8,13 +8,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
 from typing import Final, NamedTuple
 
-import numpy as np
-
+from sorter import limits
 from sorter.ledger.departures import DAY_NS, MINUTE_NS, Departure, Departures
 from sorter.ledger.segments import BatchRecord, PlanRecord, Record
-from sorter.limits import CODE_TEXT_MAX
 from sorter.reasons import EXCEPTIONS, Reason, Refusal
 from sorter.records import (
     CODE,
@@ -36,8 +35,7 @@ from sorter.records import (
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 _PAST_NS: Final = 2 * DAY_NS  # a departure so long ago is not told or sent off any more
 
-_UNHEARD: Final = (Kind.TICK, Kind.START, Kind.ADVICE)
-_HEARD: Final = np.array([kind not in _UNHEARD for kind in range(256)])
+_UNHEARD: Final = frozenset(map(int, (Kind.TICK, Kind.START, Kind.ADVICE)))
 _CODE: Final = re.compile(rb"[0-9A-Za-z./-]+")
 _REASONS: Final = {int(reason): reason.word for reason in Reason}
 _SORTED: Final = frozenset(int(reason) for reason in Reason if reason not in EXCEPTIONS)
@@ -104,6 +102,10 @@ class Decision(NamedTuple):
 assert EVENT.names is not None
 assert tuple(name.lstrip("_") for name in EVENT.names) == Event._fields
 assert DECISION.names == Decision._fields
+_KIND: Final = Event._fields.index("kind")
+_EVENT: Final = Decision._fields.index("event")
+
+_waybill: Final = lru_cache(limits.ITEMS_ON_BELT_MAX)(waybill_text)  # asked for at every scan of an item and at its end
 
 
 @dataclass(slots=True)
@@ -231,13 +233,11 @@ class Fold:
     def _batch(self, record: BatchRecord) -> None:
         follows: dict[int, list[Decision]] = defaultdict(list)
         for row in record.decisions.tolist():
-            follows[row[6]].append(Decision._make(row))
-        events = record.batch.events
-        heard = _HEARD[events["kind"]]
-        heard[list(follows)] = True
+            follows[row[_EVENT]].append(Decision._make(row))
         codes = record.batch.codes.tobytes()
-        for at, row in zip(np.flatnonzero(heard).tolist(), events[heard].tolist(), strict=True):
-            self._event(record.seq + at, Event._make(row), codes, follows.get(at, ()))
+        for at, row in enumerate(record.batch.events.tolist()):
+            if row[_KIND] not in _UNHEARD or at in follows:
+                self._event(record.seq + at, Event._make(row), codes, follows.get(at, ()))
 
     def _event(self, seq: int, event: Event, codes: bytes, follows: Iterable[Decision]) -> None:
         if event.kind == Kind.PLAN:
@@ -338,7 +338,7 @@ class Fold:
     def _learn(self, item: Item, decision: Decision) -> None:
         """What a decision knows of the parcel; what it does not know stays as it was."""
         if decision.waybill_hi:
-            item.waybill = waybill_text(decision.waybill_hi, decision.waybill_lo)
+            item.waybill = _waybill(decision.waybill_hi, decision.waybill_lo)
         item.carrier = self.names("carriers", decision.carrier) or item.carrier
         item.service = self.names("services", decision.service) or item.service
         if decision.flow != NONE_8:
@@ -483,8 +483,8 @@ def code_texts(codes: bytes, first: int, count: int) -> list[str]:
     """Codes as read. One that cannot be a waybill is told by its length alone: it may hold a name or an address."""
     texts = []
     for at in range(first * CODE.itemsize, (first + count) * CODE.itemsize, CODE.itemsize):
-        text = codes[at + 1 : at + 1 + min(codes[at], CODE_TEXT_MAX)]
-        whole = codes[at] <= CODE_TEXT_MAX and _CODE.fullmatch(text)
+        text = codes[at + 1 : at + 1 + min(codes[at], limits.CODE_TEXT_MAX)]
+        whole = codes[at] <= limits.CODE_TEXT_MAX and _CODE.fullmatch(text)
         texts.append(text.decode() if whole else f"({codes[at]} bytes)" if codes[at] else "")
     return texts
 
