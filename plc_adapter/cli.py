@@ -91,7 +91,11 @@ def run(*, folder: Path, names: tuple[str, ...], clock: str, as_json: bool) -> N
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--clock") from error
     site, chosen = _site(folder, names)
-    done = asyncio.run(_run(site, chosen, ticking))
+    try:
+        lines = service.lines_of(site, chosen, ticking)
+    except ValueError as error:
+        _refuse(str(error))
+    done = asyncio.run(_run(lines, ticking, site.wire.devices))
     if as_json:
         click.echo(json.dumps({"lines": done}))
 
@@ -131,14 +135,13 @@ def _site(folder: Path, names: Sequence[str]) -> tuple[settings.Site, list[str]]
     return site, [name for name in site.plcs if not names or name in names]
 
 
-async def _run(site: settings.Site, names: list[str], clock: Clock) -> dict[str, dict[str, Any]]:
+async def _run(lines: list[service.Line], clock: Clock, daemon: str) -> dict[str, dict[str, Any]]:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    lines = service.lines_of(site, names, clock)
     gc.freeze()
-    _tell("info", "started", lines=names, daemon=site.wire.devices)
+    _tell("info", "started", lines=[line.runner.line for line in lines], daemon=daemon)
     done = await service.run(lines, clock, stop, _tell)
     _tell("info", "stopped", counts=done)
     return done

@@ -36,6 +36,8 @@ How it is used:
   seq words are the low word of its number; otherwise it is not there yet.
 - A place is used again only when the other side has acknowledged it: `tail` for reports,
   `taken` for orders. head - tail > 8 is an overrun: reports are gone, and it is an alarm.
+- A `tail` that is not between the PLC's own tail and head is an old one: ignore it.
+- Take every order out at once, also one with `left` 0; a later order for an item replaces the earlier.
 - An epoch that changes is a PLC restart. The host then meets the PLC anew: it raises the host
   epoch, and the PLC takes the new host epoch over and counts orders from 0 again.
 - No new heartbeat for 500 ms: the other side is dead. The PLC recirculates on its own.

@@ -6,15 +6,17 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from plc_adapter.mailbox import SILENT_NS
 from plc_adapter.modbus import ModbusPort
 from plc_adapter.port import Port
-from plc_adapter.runner import Link, OpenWire, Runner, Wire, drive
+from plc_adapter.runner import Link, Runner, Wire, drive
 from plc_adapter.settings import Plc, Site
 from sorter.clock import Clock
 from sorter.wire.client import Client
+from sorter.wire.keys import load_secret
 
 NS_PER_S: Final = 1_000_000_000
 WATCH_S: Final = 1.0
@@ -46,29 +48,41 @@ def port_of(plc: Plc) -> Port:
 
 
 def lines_of(site: Site, names: Iterable[str], clock: Clock) -> list[Line]:
-    """The lines `names` of a site. Raises KeyError for a line without a PLC, ValueError for a key that is none."""
+    """The lines `names` of a site. Raises ValueError when a line's key is missing or is none."""
     return [_line(site, name, site.plcs[name], clock) for name in names]
 
 
 def _line(site: Site, name: str, plc: Plc, clock: Clock) -> Line:
+    key = _key(site.keys, f"plc-{name}.secret")
+
+    def open_wire(boot: int, first: int) -> Wire:
+        return Client(
+            site.wire.devices,
+            role="plc",
+            client=f"plc-{name}",
+            line=name,
+            boot=boot,
+            first=first,
+            key=key,
+            now_ns=clock.now_ns,
+        )
+
     # A heart is watched in real time, also when the day goes faster.
     silent_ns = round(SILENT_NS / NS_PER_S / clock.real_s(1))
-    open_wire: OpenWire = partial(_open, site, name, clock)
     return Line(Runner(name, open_wire, word_order=plc.word_order, silent_ns=silent_ns), port_of(plc), plc.poll_ns)
 
 
-def _open(site: Site, name: str, clock: Clock, boot: int, first: int) -> Wire:
-    key = site.keys / f"plc-{name}.secret" if site.keys else None
-    return Client(
-        site.wire.devices,
-        role="plc",
-        client=f"plc-{name}",
-        line=name,
-        boot=boot,
-        first=first,
-        key=key,
-        now_ns=clock.now_ns,
-    )
+def _key(folder: Path | None, name: str) -> Path | None:
+    if folder is None:
+        return None
+    path = folder / name
+    try:
+        load_secret(path)
+    except OSError as error:
+        raise ValueError(
+            f"{path} cannot be read ({error.strerror}); have the hub's keeper make it, role plc"
+        ) from error
+    return path
 
 
 async def run(lines: list[Line], clock: Clock, stop: asyncio.Event, tell: Tell) -> dict[str, dict[str, Any]]:

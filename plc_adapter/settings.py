@@ -73,6 +73,8 @@ def load(folder: Path) -> Site:
             faults.append(f"[plc.{line}] {_with_key(error)}")
         else:
             faults += [f"[plc.{line}] {fault}" for fault in _faults(line, plcs[line], file)]
+    if not file.wire.devices.startswith(("tcp://", "ipc://")):
+        faults.append(f'[wire] devices: "{file.wire.devices}" is not an address; write tcp://127.0.0.1:5570')
     if not file.plc:
         faults.append('there is no PLC; add a section such as [plc.L1] with host = "127.0.0.1"')
     if faults:

@@ -249,6 +249,9 @@ def test_exit_codes_tell_usage_from_refusal(tmp_path: Path) -> None:
     site = site_of(tmp_path, "tcp://127.0.0.1:1", 1)
     unknown = call("probe", "--site", site, "--line", "L9")
     assert (unknown.returncode, "L9 has no [plc.L9]; there are: L1" in unknown.stderr) == (2, True)
+    (tmp_path / "site.toml").write_text('[wire]\nkeys = "keys"\n[line.L1]\n[plc.L1]\nhost = "127.0.0.1"\n')
+    no_key = call("run", "--site", site)
+    assert (no_key.returncode, "plc-L1.secret" in no_key.stderr, "Traceback" in no_key.stderr) == (3, True, False)
     clock = call("run", "--site", site, "--clock", "noon")
     assert (clock.returncode, "is not a clock" in clock.stderr) == (2, True)
 

@@ -62,6 +62,7 @@ def test_keys_are_a_folder_of_the_site(tmp_path: Path) -> None:
         ('host = "10.0.0.7"', "", "[plc.L1] Object missing required field `host`"),
         ("[plc.L1]", "[plc.L9]", "[plc.L9] there is no [line.L9]"),
         ("[wire]", "[wire]\nkeys = 1", "wire.keys: Expected `str`, got `int`"),
+        ("tcp://127.0.0.1:6000", "127.0.0.1", '[wire] devices: "127.0.0.1" is not an address'),
         ("[plc.L1]", "[plc.L1", "site.toml: "),
     ],
 )
