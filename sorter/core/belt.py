@@ -6,10 +6,11 @@ import numpy as np
 
 from sorter import limits
 from sorter.core.jit import i64, kernel, multiply, u64
+from sorter.core.prepared import Prepared
 from sorter.core.state import BUCKETS, State
 from sorter.core.trips import change_load
 from sorter.reasons import Reason
-from sorter.records import NONE_8, NONE_16, Plan, Rows, Verdict
+from sorter.records import NONE_8, NONE_16, Rows, Verdict
 
 LATE: Final = int(Reason.LATE)
 LOST: Final = int(Reason.LOST)
@@ -197,7 +198,7 @@ def refuse(state: State, decisions: Rows, event: Any, event_at: int, refusal: in
 
 
 @kernel
-def end_overdue(state: State, plan: Plan, decisions: Rows, event_at: int) -> None:
+def end_overdue(state: State, plan: Prepared, decisions: Rows, event_at: int) -> None:
     """End what nothing was heard of for too long, and what a PLC's restart left behind, as lost.
 
     At most TIMEOUTS_PER_STEP_MAX in a step: the others follow in the next ones.
@@ -218,7 +219,7 @@ def end_overdue(state: State, plan: Plan, decisions: Rows, event_at: int) -> Non
 
 
 @kernel
-def _due_ns(state: State, plan: Plan, line: int) -> int:
+def _due_ns(state: State, plan: Prepared, line: int) -> int:
     """When the oldest item of a line is lost; -1: the line is empty."""
     belt = state.belts[line]
     if belt["oldest"] < 0:

@@ -1,8 +1,9 @@
 """Which chute of a lane an item drops into: open, and the least loaded for its capacity."""
 
 from sorter.core.jit import i64, kernel
+from sorter.core.prepared import Prepared
 from sorter.core.state import State
-from sorter.records import NONE_16, ChuteState, Plan
+from sorter.records import NONE_16, ChuteState
 
 OPEN = int(ChuteState.OPEN)
 FULL = int(ChuteState.FULL)
@@ -10,7 +11,7 @@ CHANGING = int(ChuteState.CHANGING)
 
 
 @kernel
-def is_open(state: State, plan: Plan, chute: int) -> bool:
+def is_open(state: State, plan: Prepared, chute: int) -> bool:
     """The PLC and the operator let items in, and the load unit is not full by count."""
     row = state.chutes[chute]
     if row["plc_state"] != OPEN or row["locked"]:
@@ -20,7 +21,7 @@ def is_open(state: State, plan: Plan, chute: int) -> bool:
 
 
 @kernel
-def has_open_chute(state: State, plan: Plan, line: int, lane: int) -> bool:
+def has_open_chute(state: State, plan: Prepared, line: int, lane: int) -> bool:
     at = line * len(plan.lane_spill) + lane
     for place in range(i64(plan.chute_at[at]), i64(plan.chute_at[at + 1])):
         if is_open(state, plan, i64(plan.lane_chutes[place])):
@@ -29,7 +30,7 @@ def has_open_chute(state: State, plan: Plan, line: int, lane: int) -> bool:
 
 
 @kernel
-def pick_chute(state: State, plan: Plan, line: int, lane: int) -> tuple[int, int, bool]:
+def pick_chute(state: State, plan: Prepared, line: int, lane: int) -> tuple[int, int, bool]:
     """The least loaded open chute, the second best, and whether the first is the least loaded of all.
 
     Load is (in flight + dropped) / capacity, compared as products so that it is exact; without

@@ -120,6 +120,12 @@ def home_line(hi: Any, lo: Any, line_count: int) -> int:
 
 
 @kernel
+def kind_of(payload: int) -> tuple[int, int, int]:
+    """Carrier, service and flow."""
+    return (payload >> CARRIER_AT) & 31, (payload >> SERVICE_AT) & 15, (payload >> FLOW_AT) & 1
+
+
+@kernel
 def read_payload(line: Any, place: int) -> int:
     """The 42 bits of a line's place 0, 1 or 2."""
     if place == 0:

@@ -1,15 +1,27 @@
 """From what is known of an item to the row that decides it: the decision table and the sort codes."""
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sorter.core.barcode import prefix_key
 from sorter.core.jit import i64, kernel, trailing_zeros, u64
+from sorter.core.prepared import Prepared, Ruler
 from sorter.core.state import State
 from sorter.core.trips import DAY_NS, MINUTE_NS, week_ns
-from sorter.records import NONE_8, NONE_16, Bytes, Ints32, Plan, SortCodes, Table
+from sorter.records import NONE_8, NONE_16, Bytes, Ints32, SortCodes
 
 DASH: Final = ord("-")
 FOR_EVER_NS: Final = (1 << 63) - 1
+
+
+class Parcel(NamedTuple):
+    """What the decision table asks of an item; a weight or length of 0 was not measured."""
+
+    station: int
+    carrier: int
+    service: int
+    flow: int
+    weight_g: int
+    length_mm: int
 
 
 @kernel
@@ -25,24 +37,45 @@ def interval(edges: Ints32, value: int) -> int:
 
 
 @kernel
-def first_row(table: Table, station: int, kind: int, weight: int, length: int, minute: int) -> int:
+def measure(ruler: Ruler, value: int) -> int:
+    """As `interval`, with the same few steps for every value."""
+    bounded = min(value, ruler.value_max)
+    edges = ruler.edges
+    found = i64(ruler.cells[bounded >> ruler.cell_bits])
+    for _ in range(ruler.steps):
+        found += 1 if edges[found] <= bounded else 0
+    return found
+
+
+@kernel
+def find_row(plan: Prepared, who: Parcel, minute: int) -> int:
     """The first row whose bit is set in one vector of every dimension; -1: none."""
-    for word in range(table.station.shape[1]):
-        bits = table.station[station, word] & table.kind[kind, word] & table.minute[minute, word]
-        bits &= table.weight[weight, word] & table.length[length, word]
+    rules = plan.rules
+    kind = (who.carrier * plan.services + who.service) * 2 + who.flow
+    if who.service >= plan.services or kind >= len(rules.kind):
+        return -1
+    weight, length = len(rules.weight) - 1, len(rules.length) - 1
+    if who.weight_g > 0:
+        weight = measure(rules.weight_ruler, who.weight_g)
+    if who.length_mm > 0:
+        length = measure(rules.length_ruler, who.length_mm)
+    by_station, by_kind, by_minute = rules.station[who.station], rules.kind[kind], rules.minute[minute]
+    by_weight, by_length = rules.weight[weight], rules.length[length]
+    for word in range(len(by_station)):
+        bits = by_station[word] & by_kind[word] & by_minute[word] & by_weight[word] & by_length[word]
         if bits != u64(0):
             return word * 64 + trailing_zeros(bits)
     return -1
 
 
 @kernel
-def look_at_clock(state: State, plan: Plan, now_ns: int) -> None:
+def look_at_clock(state: State, plan: Prepared, now_ns: int) -> None:
     """Bring state.work.moment up to `now_ns`: which patterns are valid, which interval of the day it is."""
     moment = state.work.moment[0]
     if now_ns >= moment["patterns_until_ns"]:
         _look_at_patterns(moment, plan, now_ns)
     if now_ns >= moment["minute_until_ns"]:
-        edges = plan.table.minute_edges
+        edges = plan.rules.minute_edges
         local_ns = week_ns(plan, now_ns)
         minute_of_day = local_ns % DAY_NS // MINUTE_NS
         moment["minute"] = local_ns // DAY_NS * (len(edges) + 1) + interval(edges, minute_of_day)
@@ -50,11 +83,11 @@ def look_at_clock(state: State, plan: Plan, now_ns: int) -> None:
 
 
 @kernel
-def _look_at_patterns(moment: Any, plan: Plan, now_ns: int) -> None:
+def _look_at_patterns(moment: Any, plan: Prepared, now_ns: int) -> None:
     valid = u64(0)
     until_ns = FOR_EVER_NS
-    for pattern in range(len(plan.waybills.patterns)):
-        from_ns = i64(plan.waybills.patterns[pattern]["valid_from_ns"])
+    for pattern in range(len(plan.automaton.patterns)):
+        from_ns = i64(plan.automaton.patterns[pattern]["valid_from_ns"])
         if from_ns <= now_ns:
             valid |= u64(1) << u64(pattern)
         else:
@@ -64,18 +97,18 @@ def _look_at_patterns(moment: Any, plan: Plan, now_ns: int) -> None:
 
 
 @kernel
-def carriers_of(plan: Plan, accepted: Any) -> Any:
+def carriers_of(plan: Prepared, accepted: Any) -> Any:
     """The carriers whose patterns were fitted, one bit each."""
     carriers = u64(0)
-    for pattern in range(len(plan.waybills.patterns)):
+    for pattern in range(len(plan.automaton.patterns)):
         if (accepted >> u64(pattern)) & u64(1) != u64(0):
-            carriers |= u64(1) << u64(plan.waybills.patterns[pattern]["carrier"])
+            carriers |= u64(1) << u64(plan.automaton.patterns[pattern]["carrier"])
     return carriers
 
 
 @kernel
 def station_of_labels(
-    plan: Plan, codes: Bytes, rows: Ints32, waybill_bits: Any, first: int, count: int, accepted: Any
+    plan: Prepared, codes: Bytes, rows: Ints32, waybill_bits: Any, first: int, count: int, accepted: Any
 ) -> tuple[int, int]:
     """The station and carrier that the sort codes on a label name; NONE_16 when they name none, or two.
 

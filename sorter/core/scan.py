@@ -12,11 +12,12 @@ from sorter.core.barcode import match_codes
 from sorter.core.belt import find_item, hear, next_decision, open_item
 from sorter.core.chutes import is_open, pick_chute
 from sorter.core.jit import i64, kernel, prefetch, u64
-from sorter.core.route import first_row, interval, look_at_clock, station_of_labels
+from sorter.core.prepared import Prepared
+from sorter.core.route import Parcel, find_row, look_at_clock, station_of_labels
 from sorter.core.state import CODES_STAGED_MAX, SCANS_STAGED_MAX, State
 from sorter.core.trips import change_load, find_place, open_from_ns, take_place
 from sorter.reasons import Reason
-from sorter.records import NONE_8, NONE_16, Batch, Kind, Plan, Rows, Target, Verdict
+from sorter.records import NONE_8, NONE_16, Batch, Kind, Rows, Target, Verdict
 
 SCAN: Final = int(Kind.SCAN)
 DIVERT: Final = int(Verdict.DIVERT)
@@ -57,37 +58,53 @@ class Choice(NamedTuple):
 
 
 @kernel
-def stage_run(state: State, plan: Plan, batch: Batch, begin: int) -> int:
+def stage_run(state: State, plan: Prepared, batch: Batch, begin: int) -> int:
     """Match and look up the scans from event `begin` on, into state.work.scans; returns where the run ends."""
     work = state.work
     now_ns = max(i64(state.totals[0]["now_ns"]), i64(batch.events[begin]["t_ns"]))
     look_at_clock(state, plan, now_ns)
     end, code_count = _gather(state, batch, begin)
-    match_codes(plan.waybills, work.moment[0]["patterns"], batch.codes, work, code_count)
-    lines, old = state.manifest.lines, state.manifest.old
+    match_codes(plan.automaton, work.moment[0]["patterns"], batch.codes, work, code_count)
     for at in range(end - begin):
-        staged = work.scans[at]
         _fold_codes(state, batch, at)
-        if staged["outcome"] == PLANNED:
-            home = advices.home_line(staged["waybill_hi"], staged["waybill_lo"], len(lines))
-            staged["home"] = home
-            prefetch(lines, home)
-            if len(old):
-                prefetch(old, advices.home_line(staged["waybill_hi"], staged["waybill_lo"], len(old)))
+        _send_for(state, work.scans[at])
     for at in range(end - begin):
-        staged = work.scans[at]
-        staged["payload"] = advices.NOTHING
-        if staged["outcome"] == PLANNED:
-            hi, lo = staged["waybill_hi"], staged["waybill_lo"]
-            staged["payload"] = advices.lookup_from(state.manifest, i64(staged["home"]), hi, lo)
+        _look_up(state, plan, batch.events[begin + at], work.scans[at])
     return end
 
 
 @kernel
+def _send_for(state: State, staged: Any) -> None:
+    """Ask memory for the lines of the manifest where a staged scan's waybill must be."""
+    if staged["outcome"] == PLANNED:
+        lines, old = state.manifest.lines, state.manifest.old
+        hi, lo = staged["waybill_hi"], staged["waybill_lo"]
+        staged["home"] = advices.home_line(hi, lo, len(lines))
+        prefetch(lines, i64(staged["home"]))
+        if len(old):
+            prefetch(old, advices.home_line(hi, lo, len(old)))
+
+
+@kernel
+def _look_up(state: State, plan: Prepared, event: Any, staged: Any) -> None:
+    """The payload of a staged scan's waybill, and the row of the decision table that it leads to."""
+    payload = advices.NOTHING
+    if staged["outcome"] == PLANNED:
+        payload = advices.lookup_from(state.manifest, i64(staged["home"]), staged["waybill_hi"], staged["waybill_lo"])
+    staged["payload"] = payload
+    station = payload & advices.NO_STATION
+    if station < len(plan.station_lane):
+        carrier, service, flow = advices.kind_of(payload)
+        who = Parcel(station, carrier, service, flow, _weight_g(event, payload), i64(event["length_mm"]))
+        staged["row"] = find_row(plan, who, i64(state.work.moment[0]["minute"]))
+
+
+@kernel
 def _gather(state: State, batch: Batch, begin: int) -> tuple[int, int]:
-    """Note the code rows of the scans from `begin` on, while they are scans, fit, and no pattern becomes valid."""
+    """Note the code rows of the scans from `begin` on, while they are scans, fit, and the clock changes nothing."""
     work = state.work
-    patterns_until_ns = i64(work.moment[0]["patterns_until_ns"])
+    moment = work.moment[0]
+    until_ns = min(i64(moment["patterns_until_ns"]), i64(moment["minute_until_ns"]))
     code_count = 0
     end = begin
     while end < len(batch.events) and end - begin < SCANS_STAGED_MAX:
@@ -95,7 +112,7 @@ def _gather(state: State, batch: Batch, begin: int) -> tuple[int, int]:
         first = i64(event["code_at"])
         count = max(0, min(i64(event["code_count"]), limits.CODES_PER_SCAN_MAX, len(batch.codes) - first))
         ready = event["kind"] == SCAN and code_count + count <= CODES_STAGED_MAX
-        if not ready or (end > begin and event["t_ns"] >= patterns_until_ns):
+        if not ready or (end > begin and event["t_ns"] >= until_ns):
             break
         staged = work.scans[end - begin]
         staged["first_code"], staged["code_count"] = code_count, count
@@ -131,13 +148,11 @@ def _fold_codes(state: State, batch: Batch, at: int) -> None:
 
 
 @kernel
-def decide_scan(state: State, plan: Plan, batch: Batch, decisions: Rows, event_at: int, staged_at: int) -> None:
+def decide_scan(state: State, plan: Prepared, batch: Batch, decisions: Rows, event_at: int, staged_at: int) -> None:
     """Decide a staged scan and write its DIVERT; the item is opened when the belt does not know it."""
     event = batch.events[event_at]
     staged = state.work.scans[staged_at]
     line = i64(event["line"])
-    now_ns = i64(state.totals[0]["now_ns"])
-    look_at_clock(state, plan, now_ns)
     at = find_item(state, line, i64(event["item"]))
     if at < 0:
         at = open_item(state, decisions, line, i64(event["item"]), event_at)
@@ -145,20 +160,21 @@ def decide_scan(state: State, plan: Plan, batch: Batch, decisions: Rows, event_a
         hear(state, at)
     item = state.items[at]
     state.totals[0]["scans"] += 1
+    now_ns = i64(state.totals[0]["now_ns"])
     happened_ns = now_ns - i64(event["age_us"]) * 1000
-    _count_lap(plan, item, event, happened_ns)
-    outcome, payload = _identify(state, plan, batch, item, staged)
     deadline_ns = happened_ns + i64(plan.lines[line]["window_ns"])
+    _count_lap(plan, item, event, happened_ns)
+    _identify(state, plan, batch, event, item, staged)
     if now_ns > deadline_ns:
         choice = _nothing(LATE, 0, NONE_16)
         _tell_nothing(item, LATE)
     else:
-        choice = _choose(state, plan, event, item, outcome, payload)
-    _write_divert(state, decisions, item, choice, deadline_ns, event_at, outcome)
+        choice = _choose(state, plan, item, staged)
+    _write_divert(state, decisions, item, choice, deadline_ns, event_at, staged["outcome"] == PLANNED)
 
 
 @kernel
-def _count_lap(plan: Plan, item: Any, event: Any, happened_ns: int) -> None:
+def _count_lap(plan: Prepared, item: Any, event: Any, happened_ns: int) -> None:
     """Take the scanner's count of laps, or infer one more from the time since the last scan."""
     if event["lap"] != NONE_8:
         item["laps"] = min(i64(event["lap"]), limits.LAPS_MAX)
@@ -168,57 +184,62 @@ def _count_lap(plan: Plan, item: Any, event: Any, happened_ns: int) -> None:
 
 
 @kernel
-def _identify(state: State, plan: Plan, batch: Batch, item: Any, staged: Any) -> tuple[int, int]:
-    """What this scan and earlier ones tell of an item: an outcome and the manifest's payload.
+def _identify(state: State, plan: Prepared, batch: Batch, event: Any, item: Any, staged: Any) -> None:
+    """Join what this scan tells with what earlier ones told of the item.
 
     An earlier waybill still counts when this scan reads none, and makes two when it reads another.
     """
-    outcome, payload = i64(staged["outcome"]), i64(staged["payload"])
-    known = item["waybill_hi"] != u64(0)
-    if outcome == PLANNED:
-        if not known:
-            item["waybill_hi"], item["waybill_lo"] = staged["waybill_hi"], staged["waybill_lo"]
-        elif item["waybill_hi"] != staged["waybill_hi"] or item["waybill_lo"] != staged["waybill_lo"]:
-            return MULTI_CODE, advices.NOTHING
-    elif known and outcome != MULTI_CODE:
-        outcome, payload = PLANNED, advices.lookup(state.manifest, item["waybill_hi"], item["waybill_lo"])
-    if outcome == PLANNED:
-        _learn(state, plan, batch, item, staged, payload)
-    return outcome, payload
-
-
-@kernel
-def _learn(state: State, plan: Plan, batch: Batch, item: Any, staged: Any, payload: int) -> None:
-    """Note station, carrier, service and flow: the advice's, else the label's, else what was known before."""
-    station = payload & advices.NO_STATION
+    hi, lo = item["waybill_hi"], item["waybill_lo"]
+    known = hi != u64(0)
+    if staged["outcome"] == PLANNED:
+        if known and (staged["waybill_hi"] != hi or staged["waybill_lo"] != lo):
+            staged["outcome"] = MULTI_CODE
+            return
+        item["waybill_hi"], item["waybill_lo"] = staged["waybill_hi"], staged["waybill_lo"]
+    elif known and staged["outcome"] != MULTI_CODE:
+        staged["outcome"] = PLANNED
+        staged["waybill_hi"], staged["waybill_lo"] = hi, lo
+        staged["home"] = advices.home_line(hi, lo, len(state.manifest.lines))
+        _look_up(state, plan, event, staged)
+    else:
+        return
+    station = i64(staged["payload"]) & advices.NO_STATION
     if station < len(plan.station_lane):
         item["station"] = station
-        item["carrier"] = (payload >> advices.CARRIER_AT) & 31
-        item["service"] = (payload >> advices.SERVICE_AT) & 15
-        item["flow"] = (payload >> advices.FLOW_AT) & 1
-        return
-    work = state.work
-    first, count = i64(staged["first_code"]), i64(staged["code_count"])
-    if staged["accepted"] == u64(0):
-        return
-    label = station_of_labels(plan, batch.codes, work.rows, work.accepted, first, count, staged["accepted"])
-    if label[0] != NONE_16:
-        item["station"], item["carrier"] = label
-        item["service"] = item["flow"] = STANDARD
+        item["carrier"], item["service"], item["flow"] = advices.kind_of(i64(staged["payload"]))
+    else:
+        _read_labels(state, plan, batch, event, item, staged)
 
 
 @kernel
-def _choose(state: State, plan: Plan, event: Any, item: Any, outcome: int, payload: int) -> Choice:
+def _read_labels(state: State, plan: Prepared, batch: Batch, event: Any, item: Any, staged: Any) -> None:
+    """No advice: the station a sort code names, else what was known before."""
+    work = state.work
+    first, count = i64(staged["first_code"]), i64(staged["code_count"])
+    if staged["accepted"] != u64(0):
+        label = station_of_labels(plan, batch.codes, work.rows, work.accepted, first, count, staged["accepted"])
+        if label[0] != NONE_16:
+            item["station"], item["carrier"] = label
+            item["service"] = item["flow"] = STANDARD
+    if item["station"] != NONE_16:
+        station, carrier = i64(item["station"]), i64(item["carrier"])
+        weight_g, length_mm = _weight_g(event, i64(staged["payload"])), i64(event["length_mm"])
+        who = Parcel(station, carrier, i64(item["service"]), i64(item["flow"]), weight_g, length_mm)
+        staged["row"] = find_row(plan, who, i64(work.moment[0]["minute"]))
+
+
+@kernel
+def _choose(state: State, plan: Prepared, item: Any, staged: Any) -> Choice:
     """The same answer while it is good; else choose as if the item had been told nothing, and tell it."""
     _count_told(state, item, -1)
     spent = i64(item["laps"]) >= i64(plan.lines[item["line"]]["max_laps"])
     if item["passed"] and spent:
         choice = _reject(state, plan, item, MAX_LAPS, 0)
-    elif outcome != MULTI_CODE and _still_good(state, plan, item):
+    elif staged["outcome"] != MULTI_CODE and _still_good(state, plan, item):
         _count_told(state, item, 1)
         return _as_told(item)
     else:
-        choice = _choose_anew(state, plan, event, item, outcome, payload)
+        choice = _choose_anew(state, plan, item, staged)
     if choice.chute == NONE_16:
         _count_told(state, item, 1)
         _tell_nothing(item, RECIRCULATE)
@@ -236,7 +257,7 @@ def _count_told(state: State, item: Any, change: int) -> None:
 
 
 @kernel
-def _still_good(state: State, plan: Plan, item: Any) -> bool:
+def _still_good(state: State, plan: Prepared, item: Any) -> bool:
     """Whether the item was told a chute of its own stream that is still open."""
     sorted_out = item["reason"] <= ALTERNATE
     return item["chute"] != NONE_16 and sorted_out and is_open(state, plan, i64(item["chute"]))
@@ -262,8 +283,9 @@ def _nothing(reason: int, row: int, lane: int) -> Choice:
 
 
 @kernel
-def _choose_anew(state: State, plan: Plan, event: Any, item: Any, outcome: int, payload: int) -> Choice:
+def _choose_anew(state: State, plan: Prepared, item: Any, staged: Any) -> Choice:
     """Steps 1 to 6 of DESIGN §4."""
+    outcome, payload, hit = i64(staged["outcome"]), i64(staged["payload"]), i64(staged["row"])
     if outcome != PLANNED:
         return _reject(state, plan, item, outcome, 0)
     if (payload >> advices.INTERCEPT_AT) & 1:
@@ -272,12 +294,11 @@ def _choose_anew(state: State, plan: Plan, event: Any, item: Any, outcome: int, 
         return _reject(state, plan, item, CANCELLED, 0)
     if item["station"] == NONE_16:
         return _reject(state, plan, item, NO_ADVICE, 0)
-    hit = _hit(state, plan, event, item, payload)
     if hit < 0:
         lane = i64(plan.station_lane[item["station"]])
         return _reject(state, plan, item, NO_RULE, 0) if lane == NONE_16 else _by_lane(state, plan, item, lane, 0)
-    row, target = i64(plan.table.row[hit]), i64(plan.table.target[hit])
-    kind = i64(plan.table.target_kind[hit])
+    row, target = i64(plan.rules.row[hit]), i64(plan.rules.target[hit])
+    kind = i64(plan.rules.target_kind[hit])
     if kind == TO_LANE:
         return _by_lane(state, plan, item, target, row)
     if kind == TO_CHUTE:
@@ -286,23 +307,14 @@ def _choose_anew(state: State, plan: Plan, event: Any, item: Any, outcome: int, 
 
 
 @kernel
-def _hit(state: State, plan: Plan, event: Any, item: Any, payload: int) -> int:
-    """The first row of the decision table that applies; -1: none."""
-    table = plan.table
-    weight_g = i64(event["weight_g"])
-    if weight_g == 0:
-        weight_g = payload >> advices.WEIGHT_AT
-    length_mm = i64(event["length_mm"])
-    weight = interval(table.weight_edges, weight_g) if weight_g else len(table.weight_edges) + 1
-    length = interval(table.length_edges, length_mm) if length_mm else len(table.length_edges) + 1
-    kind = (i64(item["carrier"]) * plan.services + i64(item["service"])) * 2 + i64(item["flow"])
-    if i64(item["service"]) >= plan.services or kind >= len(table.kind):
-        return -1
-    return first_row(table, i64(item["station"]), kind, weight, length, i64(state.work.moment[0]["minute"]))
+def _weight_g(event: Any, payload: int) -> int:
+    """As measured, else as declared."""
+    measured_g = i64(event["weight_g"])
+    return measured_g if measured_g > 0 else payload >> advices.WEIGHT_AT
 
 
 @kernel
-def _by_lane(state: State, plan: Plan, item: Any, lane: int, row: int) -> Choice:
+def _by_lane(state: State, plan: Prepared, item: Any, lane: int, row: int) -> Choice:
     """A place in a trip of the lane, or where it spills to, and the least loaded chute there."""
     line = i64(item["line"])
     going, trip, trip_ns = _place(state, plan, item, lane, True)
@@ -316,7 +328,7 @@ def _by_lane(state: State, plan: Plan, item: Any, lane: int, row: int) -> Choice
 
 
 @kernel
-def _by_chute(state: State, plan: Plan, item: Any, wanted: int, row: int) -> Choice:
+def _by_chute(state: State, plan: Prepared, item: Any, wanted: int, row: int) -> Choice:
     """The chute a rule names, or another one of its lane. It never spills: the rule named the place."""
     line = i64(item["line"])
     lane = i64(plan.chute_lane[wanted])
@@ -337,7 +349,7 @@ def _by_chute(state: State, plan: Plan, item: Any, wanted: int, row: int) -> Cho
 
 
 @kernel
-def _place(state: State, plan: Plan, item: Any, lane: int, may_spill: bool) -> tuple[int, int, int]:
+def _place(state: State, plan: Prepared, item: Any, lane: int, may_spill: bool) -> tuple[int, int, int]:
     """The place an item already holds for this lane while its trip has not left, else a new one."""
     held_ns = i64(item["trip_ns"])
     if held_ns and item["asked_lane"] == lane and held_ns > open_from_ns(state, i64(item["lane"])):
@@ -346,7 +358,7 @@ def _place(state: State, plan: Plan, item: Any, lane: int, may_spill: bool) -> t
 
 
 @kernel
-def _reject(state: State, plan: Plan, item: Any, reason: int, row: int) -> Choice:
+def _reject(state: State, plan: Prepared, item: Any, reason: int, row: int) -> Choice:
     """To the line's exception chute for this reason, if it is open."""
     chute = i64(plan.exception_chute[item["line"], reason])
     if chute == NONE_16 or not is_open(state, plan, chute):
@@ -356,7 +368,7 @@ def _reject(state: State, plan: Plan, item: Any, reason: int, row: int) -> Choic
 
 
 @kernel
-def _no_chute(state: State, plan: Plan, item: Any, lane: int, row: int) -> Choice:
+def _no_chute(state: State, plan: Prepared, item: Any, lane: int, row: int) -> Choice:
     """One more lap while there are laps left; then the chute for too many laps, while that is open."""
     if i64(item["laps"]) >= i64(plan.lines[item["line"]]["max_laps"]):
         chute = i64(plan.exception_chute[item["line"], MAX_LAPS])
@@ -386,11 +398,10 @@ def _tell_nothing(item: Any, reason: int) -> None:
 
 @kernel
 def _write_divert(
-    state: State, decisions: Rows, item: Any, choice: Choice, deadline_ns: int, event_at: int, outcome: int
+    state: State, decisions: Rows, item: Any, choice: Choice, deadline_ns: int, event_at: int, known: bool
 ) -> None:
     row = next_decision(state, decisions)
     row["deadline_ns"] = deadline_ns
-    known = outcome == PLANNED
     row["waybill_hi"] = item["waybill_hi"] if known else u64(0)
     row["waybill_lo"] = item["waybill_lo"] if known else u64(0)
     row["serial"], row["item"], row["event"] = item["serial"], item["item"], event_at

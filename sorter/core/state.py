@@ -13,7 +13,7 @@ from sorter import limits
 from sorter.core import manifest as advices
 from sorter.core.manifest import Manifest
 from sorter.reasons import Reason, Refusal
-from sorter.records import LINE, PATTERN, TRIP, Bits, Ints32, Ints64, Plan, Rows, SortCodes, Table, Waybills
+from sorter.records import Bits, Ints32, Ints64, Rows
 
 BUCKETS: Final = 2 * limits.ITEMS_ON_BELT_MAX
 SCANS_STAGED_MAX: Final = 256
@@ -122,7 +122,8 @@ class Work(NamedTuple):
     """What a kernel needs for a moment; it means nothing between two steps."""
 
     rows: Ints32  # [CODES_STAGED_MAX] the code rows of a run of scans
-    automaton: Ints32  # [CODES_STAGED_MAX] where each code's automaton stands
+    lengths: Ints32  # [CODES_STAGED_MAX]
+    states: Ints32  # [CODES_STAGED_MAX] where the automaton stands for each code
     code_hi: Bits  # [CODES_STAGED_MAX]
     code_lo: Bits
     accepted: Bits  # [CODES_STAGED_MAX] the patterns each code fits; 0: no waybill
@@ -139,6 +140,7 @@ STAGED: Final = np.dtype(
         ("accepted", "<u8"),  # the patterns its waybill fits
         ("payload", "<i8"),  # from the manifest
         ("home", "<i4"),  # its line in the manifest
+        ("row", "<i4"),  # of the decision table, as far as the manifest's payload decides; -1: none
         ("first_code", "<i4"),  # in the run's code rows
         ("code_count", "<i4"),
         ("outcome", "<i4"),  # Reason NO_READ, UNKNOWN_CODE or MULTI_CODE; PLANNED: one waybill
@@ -205,7 +207,8 @@ def _new_work() -> Work:
     codes = CODES_STAGED_MAX
     return Work(
         rows=np.zeros(codes, np.int32),
-        automaton=np.zeros(codes, np.int32),
+        lengths=np.zeros(codes, np.int32),
+        states=np.zeros(codes, np.int32),
         code_hi=np.zeros(codes, np.uint64),
         code_lo=np.zeros(codes, np.uint64),
         accepted=np.zeros(codes, np.uint64),
@@ -216,34 +219,8 @@ def _new_work() -> Work:
     )
 
 
-def _plan_example() -> Plan:
-    bits, words = np.zeros((1, 1), np.uint64), np.zeros(1, np.uint16)
-    edges, octets = np.zeros(0, np.int32), np.zeros(1, np.uint8)
-    starts, keys = np.zeros(1, np.uint32), np.zeros(0, np.uint64)
-    table = Table(bits, bits, edges, bits, edges, bits, edges, bits, octets, words, words)
-    return Plan(
-        waybills=Waybills(octets, np.zeros((1, 1), np.uint16), keys, np.zeros(0, PATTERN)),
-        table=table,
-        sort_codes=SortCodes(keys, keys, octets, words),
-        station_lane=words,
-        lane_spill=words,
-        trip_at=starts,
-        trips=np.zeros(0, TRIP),
-        chute_at=starts,
-        lane_chutes=words,
-        chute_line=octets,
-        chute_lane=words,
-        chute_capacity=starts,
-        exception_chute=np.zeros((1, 1), np.uint16),
-        lines=np.zeros(0, LINE),
-        services=1,
-        utc_offset_ns=0,
-    )
-
-
-STATE_EXAMPLE: Final = new_state()
-PLAN_EXAMPLE: Final = _plan_example()
-"""What the arrays of every state and plan must look like to the kernels: dtype and dimensions."""
+EXAMPLE: Final = new_state()
+"""What the arrays of every state look like to the kernels: dtypes and dimensions."""
 
 
 def room_for(state: State, events: Rows) -> State:

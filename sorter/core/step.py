@@ -7,14 +7,17 @@ from typing import Any, Final
 
 from sorter import limits
 from sorter.core import manifest as advices
+from sorter.core import prepared as plans
+from sorter.core import state as states
 from sorter.core.barcode import match_codes
 from sorter.core.belt import end_item, end_overdue, find_item, hear, open_item, refuse
-from sorter.core.bundle import Bound, bind, reader
+from sorter.core.bundle import bind, reader
 from sorter.core.chutes import report
 from sorter.core.jit import UNCOMPILED, i64, kernel, u64
+from sorter.core.prepared import Prepared, prepare
 from sorter.core.route import look_at_clock
 from sorter.core.scan import decide_scan, stage_run
-from sorter.core.state import PLAN_EXAMPLE, STATE_EXAMPLE, State
+from sorter.core.state import State
 from sorter.core.trips import carry_over, send_off
 from sorter.reasons import Reason, Refusal
 from sorter.records import NONE_16, AdviceFlag, Batch, Bytes, Discharge, Kind, Plan, Role, Rows, Verb
@@ -69,24 +72,34 @@ def step(state: State, plan: Plan, batch: Batch, decisions: Rows) -> int:
     is the one it names. Call `state.room_for` first.
     Raises TypeError when an array of `state` or `plan` has the wrong dtype or layout.
     """
+    ready = _ready
+    if ready.state is not state or ready.plan is not plan:
+        ready.take(state, plan)
     if UNCOMPILED:
-        return _step(state, plan, batch, decisions)
-    state_at, plan_at = _address("state", STATE_EXAMPLE, state), _address("plan", PLAN_EXAMPLE, plan)
-    return _step_at(state_at, plan_at, batch.events, batch.codes, decisions)
+        return _step(state, ready.prepared, batch, decisions)
+    return _step_at(ready.state_at, ready.plan_at, batch.events, batch.codes, decisions)
 
 
-_bound: Final[dict[str, Bound]] = {}
-"""The state and the plan stepped last: nearly always they are those of the next step."""
+class _Ready:
+    """The state and plan of the last step, made ready for the kernels: nearly always those of the next one."""
+
+    def __init__(self) -> None:
+        self.state: State | None = None
+        self.plan: Plan | None = None
+        self.prepared = plans.EXAMPLE
+
+    def take(self, state: State, plan: Plan) -> None:
+        if self.plan is not plan:
+            self.plan, self.prepared = None, prepare(plan)
+            self.plan_bound = bind(plans.EXAMPLE, self.prepared)
+            self.plan, self.plan_at = plan, self.plan_bound.address
+        self.state_bound = bind(states.EXAMPLE, state)
+        self.state, self.state_at = state, self.state_bound.address
 
 
-def _address(role: str, example: Any, value: Any) -> int:
-    if role not in _bound or _bound[role].value is not value:
-        _bound[role] = bind(example, value)
-    return _bound[role].address
-
-
-_state_reader: Final = reader(STATE_EXAMPLE)
-_plan_reader: Final = reader(PLAN_EXAMPLE)
+_ready: Final = _Ready()
+_state_reader: Final = reader(states.EXAMPLE)
+_plan_reader: Final = reader(plans.EXAMPLE)
 
 
 @kernel
@@ -95,7 +108,7 @@ def _step_at(state_at: int, plan_at: int, events: Rows, codes: Bytes, decisions:
 
 
 @kernel
-def _step(state: State, plan: Plan, batch: Batch, decisions: Rows) -> int:
+def _step(state: State, plan: Prepared, batch: Batch, decisions: Rows) -> int:
     totals = state.totals[0]
     totals["written"] = 0
     state.work.moment[0]["patterns_until_ns"] = state.work.moment[0]["minute_until_ns"] = 0
@@ -117,7 +130,7 @@ def _step(state: State, plan: Plan, batch: Batch, decisions: Rows) -> int:
 
 
 @kernel
-def _apply_scans(state: State, plan: Plan, batch: Batch, decisions: Rows, begin: int) -> int:
+def _apply_scans(state: State, plan: Prepared, batch: Batch, decisions: Rows, begin: int) -> int:
     end = stage_run(state, plan, batch, begin)
     for at in range(begin, end):
         refusal = _admit(state, plan, batch.events[at])
@@ -129,7 +142,7 @@ def _apply_scans(state: State, plan: Plan, batch: Batch, decisions: Rows, begin:
 
 
 @kernel
-def _admit(state: State, plan: Plan, event: Any) -> int:
+def _admit(state: State, plan: Prepared, event: Any) -> int:
     """Advance the time; take each numbered event once and in order; refuse a line that is not there."""
     totals = state.totals[0]
     totals["now_ns"] = max(i64(totals["now_ns"]), i64(event["t_ns"]))
@@ -148,7 +161,7 @@ def _admit(state: State, plan: Plan, event: Any) -> int:
 
 
 @kernel
-def _apply(state: State, plan: Plan, batch: Batch, decisions: Rows, at: int) -> int:
+def _apply(state: State, plan: Prepared, batch: Batch, decisions: Rows, at: int) -> int:
     """Do what an event other than a scan says; returns a Refusal or DONE."""
     event = batch.events[at]
     kind = i64(event["kind"])
@@ -210,7 +223,7 @@ def _enter(state: State, decisions: Rows, event: Any, event_at: int) -> int:
 
 
 @kernel
-def _discharge(state: State, plan: Plan, decisions: Rows, event: Any, event_at: int) -> int:
+def _discharge(state: State, plan: Prepared, decisions: Rows, event: Any, event_at: int) -> int:
     """An item dropped, passed its chute or got lost."""
     line, outcome, chute = i64(event["line"]), i64(event["value"]), i64(event["chute"])
     at = find_item(state, line, i64(event["item"]))
@@ -239,12 +252,12 @@ def _end_reason(item: Any, chute: int) -> int:
 
 
 @kernel
-def _is_chute(plan: Plan, chute: int) -> bool:
+def _is_chute(plan: Prepared, chute: int) -> bool:
     return chute < len(plan.chute_line)
 
 
 @kernel
-def _report_chute(state: State, plan: Plan, event: Any) -> int:
+def _report_chute(state: State, plan: Prepared, event: Any) -> int:
     chute = i64(event["chute"])
     if not _is_chute(plan, chute) or plan.chute_line[chute] != event["line"]:
         return UNKNOWN_CHUTE
@@ -253,19 +266,19 @@ def _report_chute(state: State, plan: Plan, event: Any) -> int:
 
 
 @kernel
-def _match_one(state: State, plan: Plan, batch: Batch, event: Any) -> bool:
+def _match_one(state: State, plan: Prepared, batch: Batch, event: Any) -> bool:
     """Match the event's code 0 into row 0 of the work arrays; whether it is a waybill."""
     if event["code_count"] == 0 or i64(event["code_at"]) >= len(batch.codes):
         return False
     work = state.work
     look_at_clock(state, plan, i64(state.totals[0]["now_ns"]))
     work.rows[0] = event["code_at"]
-    match_codes(plan.waybills, work.moment[0]["patterns"], batch.codes, work, 1)
+    match_codes(plan.automaton, work.moment[0]["patterns"], batch.codes, work, 1)
     return bool(work.accepted[0] != u64(0))
 
 
 @kernel
-def _advise(state: State, plan: Plan, batch: Batch, event: Any) -> int:
+def _advise(state: State, plan: Prepared, batch: Batch, event: Any) -> int:
     """Put an advice into the manifest or renew it; an intercept stays."""
     if not _match_one(state, plan, batch, event):
         return NOT_A_WAYBILL
@@ -281,7 +294,7 @@ def _advise(state: State, plan: Plan, batch: Batch, event: Any) -> int:
 
 
 @kernel
-def _command(state: State, plan: Plan, batch: Batch, event: Any) -> int:
+def _command(state: State, plan: Prepared, batch: Batch, event: Any) -> int:
     """Do what an operator ordered."""
     verb, chute = i64(event["value"]), i64(event["chute"])
     if verb == TRIP_SEND:
@@ -298,7 +311,7 @@ def _command(state: State, plan: Plan, batch: Batch, event: Any) -> int:
 
 
 @kernel
-def _intercept(state: State, plan: Plan, batch: Batch, event: Any) -> int:
+def _intercept(state: State, plan: Prepared, batch: Batch, event: Any) -> int:
     """Set or clear the flag at a waybill; to clear what was never set changes nothing."""
     if not _match_one(state, plan, batch, event):
         return NOT_A_WAYBILL

@@ -9,8 +9,9 @@ from typing import Final
 from sorter import limits
 from sorter.core.chutes import has_open_chute
 from sorter.core.jit import i64, kernel
+from sorter.core.prepared import Prepared
 from sorter.core.state import State
-from sorter.records import NONE_16, Plan
+from sorter.records import NONE_16
 
 MINUTE_NS: Final = 60_000_000_000
 DAY_NS: Final = 24 * 60 * MINUTE_NS
@@ -19,13 +20,13 @@ MONDAY_NS: Final = 3 * DAY_NS  # 1970 began on a Thursday
 
 
 @kernel
-def week_ns(plan: Plan, at_ns: int) -> int:
+def week_ns(plan: Prepared, at_ns: int) -> int:
     """Local time since Monday 00:00."""
     return (at_ns + plan.utc_offset_ns + MONDAY_NS) % WEEK_NS
 
 
 @kernel
-def departure_ns(plan: Plan, trip: int, after_ns: int) -> int:
+def departure_ns(plan: Prepared, trip: int, after_ns: int) -> int:
     """The first cut-off of a trip after a time."""
     ahead_ns = i64(plan.trips[trip]["cutoff_min"]) * MINUTE_NS - week_ns(plan, after_ns)
     return after_ns + (ahead_ns if ahead_ns > 0 else ahead_ns + WEEK_NS)
@@ -38,7 +39,7 @@ def open_from_ns(state: State, lane: int) -> int:
 
 
 @kernel
-def current_trip(state: State, plan: Plan, lane: int) -> int:
+def current_trip(state: State, plan: Prepared, lane: int) -> int:
     """The index of a lane's current trip; the lane must have one. Leaves its cut-off in state.lanes."""
     row = state.lanes[lane]
     after_ns = open_from_ns(state, lane)
@@ -54,12 +55,12 @@ def current_trip(state: State, plan: Plan, lane: int) -> int:
 
 
 @kernel
-def trip_count(plan: Plan, lane: int) -> int:
+def trip_count(plan: Prepared, lane: int) -> int:
     return i64(plan.trip_at[lane + 1]) - i64(plan.trip_at[lane])
 
 
 @kernel
-def has_room(state: State, plan: Plan, trip: int, cutoff_ns: int) -> bool:
+def has_room(state: State, plan: Prepared, trip: int, cutoff_ns: int) -> bool:
     capacity = i64(plan.trips[trip]["capacity"])
     row = state.trips[trip]
     return capacity == 0 or row["cutoff_ns"] != cutoff_ns or row["load"] < capacity
@@ -88,7 +89,7 @@ def take_place(state: State, trip: int, cutoff_ns: int) -> None:
 
 
 @kernel
-def find_place(state: State, plan: Plan, line: int, lane: int, may_spill: bool) -> tuple[int, int, int]:
+def find_place(state: State, plan: Prepared, line: int, lane: int, may_spill: bool) -> tuple[int, int, int]:
     """The lane, trip and cut-off for an item of `lane`. Trip NONE_16: no place is needed; lane NONE_16: none is left.
 
     A full current trip spills to the next lane of the chain that has room and an open chute on
@@ -108,7 +109,7 @@ def find_place(state: State, plan: Plan, line: int, lane: int, may_spill: bool) 
 
 
 @kernel
-def _spill(state: State, plan: Plan, line: int, lane: int) -> tuple[int, int, int]:
+def _spill(state: State, plan: Prepared, line: int, lane: int) -> tuple[int, int, int]:
     hop = lane
     for _ in range(limits.SPILL_HOPS_MAX):
         hop = i64(plan.lane_spill[hop])
@@ -126,7 +127,7 @@ def _spill(state: State, plan: Plan, line: int, lane: int) -> tuple[int, int, in
 
 
 @kernel
-def _next_with_room(state: State, plan: Plan, lane: int, current: int) -> tuple[int, int, int]:
+def _next_with_room(state: State, plan: Prepared, lane: int, current: int) -> tuple[int, int, int]:
     first, count = i64(plan.trip_at[lane]), trip_count(plan, lane)
     after_ns = open_from_ns(state, lane)
     for later in range(1, count):
@@ -138,7 +139,7 @@ def _next_with_room(state: State, plan: Plan, lane: int, current: int) -> tuple[
 
 
 @kernel
-def send_off(state: State, plan: Plan, lane: int) -> bool:
+def send_off(state: State, plan: Prepared, lane: int) -> bool:
     """Close a lane's current trip as if its cut-off had passed. False: the lane has no trip."""
     if lane >= len(plan.lane_spill) or trip_count(plan, lane) == 0:
         return False
@@ -148,7 +149,7 @@ def send_off(state: State, plan: Plan, lane: int) -> bool:
 
 
 @kernel
-def carry_over(state: State, plan: Plan) -> None:
+def carry_over(state: State, plan: Prepared) -> None:
     """Bring the loads under the trip indices of a new plan: a trip is the same by lane and cut-off minute."""
     old, trip_now = state.work.old_trips, state.work.trip_now
     for trip in range(len(old)):
@@ -174,7 +175,7 @@ def carry_over(state: State, plan: Plan) -> None:
 
 
 @kernel
-def _carry_lane(state: State, plan: Plan, lane: int) -> None:
+def _carry_lane(state: State, plan: Prepared, lane: int) -> None:
     """Both plans' trips of the lane ascend by cut-off: walk them side by side."""
     old, trip_now = state.work.old_trips, state.work.trip_now
     was = i64(state.lanes[lane]["first"])

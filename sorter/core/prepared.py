@@ -1,0 +1,171 @@
+"""A plan made ready for the kernels, once per plan: the same answers with fewer steps.
+
+Nothing here decides. `prepare` is a pure function of the plan, so replay prepares the same.
+"""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from sorter import limits
+from sorter.records import (
+    LINE,
+    PATTERN,
+    TRIP,
+    Bits,
+    Bytes,
+    Ints32,
+    Plan,
+    Rows,
+    SortCodes,
+    Table,
+    Waybills,
+    Words16,
+    Words32,
+)
+
+CELLS: Final = 4096
+LENGTH_MAX_MM: Final = limits.SIZE_MAX_MM
+
+
+def _digits() -> Bytes:
+    """Byte -> base-40 digit as in records.waybill_key; 0: no waybill has this byte."""
+    digits = np.zeros(256, np.uint8)
+    for digit, char in enumerate("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-./", start=1):
+        digits[ord(char)] = digits[ord(char.lower())] = digit
+    return digits
+
+
+DIGITS: Final = _digits()
+
+
+class Automaton(NamedTuple):
+    """Waybills with rows of a power of two, so that a step needs no multiplication."""
+
+    symbols: Words16  # [256] byte -> digit << 8 | class; a byte without digit has a class that only kills
+    next_state: Words16  # [states << class_bits]
+    class_bits: int
+    accepts: Bits  # [states]
+    patterns: Rows  # PATTERN[p]
+
+
+class Ruler(NamedTuple):
+    """Edges with a grid over them: a cell says where to begin, and few steps remain."""
+
+    cells: Words16  # [CELLS + 1] interval of the cell's first value
+    edges: Ints32  # ascending, one more at the end that nothing reaches
+    cell_bits: int  # a cell is value >> cell_bits
+    steps: int  # edges in the fullest cell
+    value_max: int  # larger values count as this
+
+
+class Rules(NamedTuple):
+    """The decision table with rulers in place of edges; see records.Table."""
+
+    station: Bits
+    kind: Bits
+    weight_ruler: Ruler
+    weight: Bits
+    length_ruler: Ruler
+    length: Bits
+    minute_edges: Ints32
+    minute: Bits
+    target_kind: Bytes
+    target: Words16
+    row: Words16
+
+
+class Prepared(NamedTuple):
+    """records.Plan with an Automaton for its waybills and Rules for its table."""
+
+    automaton: Automaton
+    rules: Rules
+    sort_codes: SortCodes
+    station_lane: Words16
+    lane_spill: Words16
+    trip_at: Words32
+    trips: Rows
+    chute_at: Words32
+    lane_chutes: Words16
+    chute_line: Bytes
+    chute_lane: Words16
+    chute_capacity: Words32
+    exception_chute: Words16
+    lines: Rows
+    services: int
+    utc_offset_ns: int
+
+
+def prepare(plan: Plan) -> Prepared:
+    """Raises ValueError when the automaton has more states or classes than limits allow."""
+    fields = plan._asdict()
+    automaton, rules = _automaton(fields.pop("waybills")), _rules(fields.pop("table"))
+    return Prepared(automaton, rules, **fields)
+
+
+def _automaton(waybills: Waybills) -> Automaton:
+    states, classes = waybills.next_state.shape
+    if states > limits.WAYBILL_STATES_MAX or classes > 255 or int(waybills.classes.max()) >= classes:
+        raise ValueError(
+            f"the waybill automaton has {states} states, {classes} classes; the core takes 4096, 255"
+        )
+    class_bits = classes.bit_length()  # of 0..classes: one more, which kills
+    rows = np.zeros((states, 1 << class_bits), np.uint16)
+    rows[:, :classes] = waybills.next_state
+    symbols = np.where(DIGITS > 0, waybills.classes, classes).astype(np.uint16)
+    symbols |= DIGITS.astype(np.uint16) << 8
+    return Automaton(symbols, rows.ravel(), class_bits, waybills.accepts, waybills.patterns)
+
+
+def _ruler(edges: Ints32, value_max: int) -> Ruler:
+    cell_bits = max(0, value_max.bit_length() - CELLS.bit_length() + 1)
+    starts = np.arange(CELLS + 1, dtype=np.int64) << cell_bits
+    cells = np.searchsorted(edges, starts, side="right")
+    steps = int(np.diff(cells).max(initial=0))
+    padded = np.append(edges, np.int32(2**31 - 1)).astype(np.int32)
+    return Ruler(cells.astype(np.uint16), padded, cell_bits, steps, value_max)
+
+
+def _rules(table: Table) -> Rules:
+    return Rules(
+        station=table.station,
+        kind=table.kind,
+        weight_ruler=_ruler(table.weight_edges, limits.WEIGHT_MAX_G),
+        weight=table.weight,
+        length_ruler=_ruler(table.length_edges, LENGTH_MAX_MM),
+        length=table.length,
+        minute_edges=table.minute_edges,
+        minute=table.minute,
+        target_kind=table.target_kind,
+        target=table.target,
+        row=table.row,
+    )
+
+
+def _example() -> Prepared:
+    bits, words = np.zeros((1, 1), np.uint64), np.zeros(1, np.uint16)
+    edges, octets = np.zeros(0, np.int32), np.zeros(256, np.uint8)
+    starts, keys = np.zeros(1, np.uint32), np.zeros(0, np.uint64)
+    plan = Plan(
+        waybills=Waybills(octets, np.zeros((1, 1), np.uint16), keys, np.zeros(0, PATTERN)),
+        table=Table(bits, bits, edges, bits, edges, bits, edges, bits, octets, words, words),
+        sort_codes=SortCodes(keys, keys, octets, words),
+        station_lane=words,
+        lane_spill=words,
+        trip_at=starts,
+        trips=np.zeros(0, TRIP),
+        chute_at=starts,
+        lane_chutes=words,
+        chute_line=octets,
+        chute_lane=words,
+        chute_capacity=starts,
+        exception_chute=np.zeros((1, 1), np.uint16),
+        lines=np.zeros(0, LINE),
+        services=1,
+        utc_offset_ns=0,
+    )
+    return prepare(plan)
+
+
+EXAMPLE: Final = _example()
+"""What the arrays of every plan must look like to the kernels: dtypes and dimensions."""
