@@ -107,10 +107,10 @@ class Daemon:
         return len(batch.events)
 
     def _put_in_force(self, sort_plan: SortPlan) -> None:
-        """A plan other than the journal's last is journalled and numbered; its event opens the next batch."""
+        """A plan other than the one in force is journalled and numbered; its event opens the next batch."""
         standing = self._standing
         if standing.sort_plan is None or standing.sort_plan.version != sort_plan.version:
-            number = standing.plan_number + 1
+            number = standing.plans_written + 1
             self._journal.append_plan(number, plan_to_bytes(sort_plan))
             standing.take_plan(number, sort_plan)
             self._intake.plan(number, self._time_ns())

@@ -13,7 +13,7 @@ from sorter import limits
 from sorter.core.state import State, digest, new_state, room_for
 from sorter.core.step import step
 from sorter.ledger.journal import BatchRecord, PlanRecord, Record
-from sorter.records import DECISION, Batch, Rows, SortPlan, plan_from_bytes
+from sorter.records import DECISION, Batch, Kind, Rows, SortPlan, plan_from_bytes
 
 
 @dataclass(slots=True)
@@ -21,18 +21,22 @@ class Standing:
     """What a journal amounts to after some of its records."""
 
     state: State = field(default_factory=new_state)
-    sort_plan: SortPlan | None = None
+    sort_plan: SortPlan | None = None  # in force
     plan_number: int = 0
+    plans_written: int = 0  # number of the last plan in the journal; a crash may have come before its PLAN event
     next_seq: int = 0  # events in the journal so far
     last_t_ns: int = 0
     room: Rows = field(default_factory=lambda: np.zeros(limits.BATCH_DECISIONS_MAX, DECISION))
+    _coming: SortPlan | None = None
 
     def take_plan(self, number: int, sort_plan: SortPlan) -> None:
-        """A plan that the next batch, opened by its PLAN event, puts in force."""
-        self.sort_plan, self.plan_number = sort_plan, number
+        """A plan that a coming batch, opened by its PLAN event, puts in force."""
+        self._coming, self.plans_written = sort_plan, number
 
     def take(self, batch: Batch) -> Rows:
         """Step one batch and return its decisions, valid until the next call."""
+        if batch.events[0]["kind"] == Kind.PLAN:
+            self.sort_plan, self.plan_number = self._coming, int(batch.events[0]["chute"])
         if self.sort_plan is None:
             raise ValueError("a batch was taken before any plan; the journal must begin with one")
         self.state = room_for(self.state, batch.events)
