@@ -5,11 +5,15 @@ A peer is a connection and goes with it; a client is a name and stays in the jou
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
+from typing import Final
 
 from sorter import limits
 from sorter.core.state import Client as Registered
 from sorter.records import NONE_8, Names, Role
+
+MEASURES: Final = 4  # of a client's clock, one a ping
 
 
 @dataclass(slots=True)
@@ -22,7 +26,18 @@ class Client:
     line: int = NONE_8
     line_name: str = ""
     peer: bytes = b""
-    behind_ns: int = 0  # site time minus the client's own clock, measured at its hello
+    behind_ns: int = 0  # site time minus the client's own clock
+    _measured_ns: deque[int] = field(default_factory=lambda: deque(maxlen=MEASURES))
+
+    def measure(self, t_ns: int, device_t_ns: int) -> None:
+        """The client said at `t_ns` that its own clock shows `device_t_ns`; 0: it has none.
+
+        The least of the last measures counts, because a message that had to wait makes a clock
+        look behind; a clock that was set is believed after as many messages.
+        """
+        if device_t_ns > 0:
+            self._measured_ns.append(t_ns - device_t_ns)
+            self.behind_ns = min(self._measured_ns)
 
     def age_us(self, t_ns: int, device_t_ns: int) -> int:
         """How long ago the client saw what it stamped `device_t_ns`; 0 when it gave no time."""

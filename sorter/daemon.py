@@ -17,7 +17,7 @@ from sorter.core.state import acknowledged, clients, next_due_ns
 from sorter.ledger.journal import Journal
 from sorter.orders import Orders
 from sorter.reasons import REFUSALS, Reason, Refusal
-from sorter.records import NONE_8, NONE_16, Batch, Rows, SortPlan, Verdict, plan_to_bytes
+from sorter.records import DECISION, NONE_8, NONE_16, Batch, Rows, SortPlan, Verdict, plan_to_bytes
 from sorter.replay import Standing
 from sorter.traffic import Traffic, Waiting
 from sorter.wire import frames
@@ -28,7 +28,7 @@ from sorter.wire.keys import allows
 
 FRAMES_AT_ONCE: Final = 64  # so many whole frames may have to wait in memory for the next batch
 FRAMES_PER_TURN_MAX: Final = 32 * FRAMES_AT_ONCE
-NS_PER_MS: Final = 1_000_000
+NOTHING: Final[Rows] = np.zeros(0, DECISION)
 
 
 class Socket(Protocol):
@@ -95,13 +95,14 @@ class Daemon:
         return self._commit()
 
     def _commit(self) -> int:
-        batch = self._intake.batch()
+        batch, decisions = self._intake.batch(), NOTHING
         if len(batch.events):
             first_seq = self._standing.next_seq
             decisions = self._standing.take(batch)
             self._journal.append_batch(first_seq, batch, decisions)
             self._journal.sync()
             self._send(batch, decisions)
+        self._orders.settle(decisions)
         self._answer()
         self._intake.clear()
         return len(batch.events)
@@ -185,6 +186,8 @@ class Daemon:
         client = self._clients.by_peer.get(frame.peer)
         if isinstance(message, frames.Ping) and not message.seq:
             self._answers.append((frame.peer, frames.Pong(t_ns=message.t_ns)))
+            if client:
+                client.measure(t_ns, message.t_ns)
             return None
         if client is None:
             return Refuse(error="unknown_client", detail=REFUSALS[Refusal.UNKNOWN_CLIENT].en)
@@ -207,8 +210,8 @@ class Daemon:
         if refusal:
             return refusal
         line = self._intake.lines.get(hello.line, NONE_8)
-        behind_ns = t_ns - hello.t_ns if hello.t_ns else 0
-        client = Client(index, hello.client, role, line, hello.line, frame.peer, behind_ns)
+        client = Client(index, hello.client, role, line, hello.line, frame.peer)
+        client.measure(t_ns, hello.t_ns)
         self._clients.arrive(client)
         self._greeted.append(client)
         return None
@@ -227,7 +230,6 @@ class Daemon:
         self._greeted.clear()
         self._heard.clear()
         self._tell_refusals(batch, decisions)
-        self._orders.settle(decisions)
 
     def _divert(self, decisions: Rows) -> None:
         """Every chute that was decided goes to its line's PLC, one frame a line."""
