@@ -33,7 +33,8 @@ HOLD: Final = RING // 2
 FILL_MAX: Final = 1 << 16  # numbers that nobody will send; beyond that a new boot is shorter
 NS_PER_MS: Final = 1_000_000
 RETRY_S: Final = 0.1  # between attempts to reach a PLC
-PAUSE_S: Final = 0.003  # between exchanges that had little to carry
+PAUSE_S: Final = 0.0015  # between looks for diverts
+PAUSES_MIN: Final = 2  # between exchanges that had little to carry
 FLUSH_S: Final = 2.0  # how long a stopping adapter waits for the daemon's disk
 
 _REASONS: Final = {reason.word: int(reason) for reason in Reason}
@@ -340,7 +341,7 @@ async def drive(runner: Runner, port: Port, clock: Clock, poll_ns: int, stop: as
     What to do is decided above; this waits: `poll_ns` of site time when there is nothing to do,
     PAUSE_S when a divert has come, and not at all while there is traffic.
     """
-    pauses = max(round(clock.real_s(poll_ns) / PAUSE_S), 1)
+    pauses = max(round(clock.real_s(poll_ns) / PAUSE_S), PAUSES_MIN)
     while not stop.is_set():
         if not await _round(runner, port, clock):
             await asyncio.sleep(RETRY_S)
