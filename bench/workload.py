@@ -6,6 +6,7 @@ waybill. Which advice is scanned is uniform: no cache is warmed by chance.
 
 import tempfile
 from collections.abc import Iterator
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -30,7 +31,8 @@ from sorter.records import (
 )
 from sorter.rulebook import Checked
 
-START_NS: Final = 1_794_358_800 * 10**9  # 2026-11-11 09:00 at the hub, a Wednesday
+START: Final = "2026-11-11T09:00:00+08:00"  # a Wednesday, half an hour before a rule's interval ends
+START_NS: Final = round(datetime.fromisoformat(START).timestamp()) * 10**9
 SCAN_NS: Final = 576_000_000  # between two scans of a day of 150,000
 HIT_SHARE: Final = 0.90
 UNKNOWN_SHARE: Final = 0.05
