@@ -290,7 +290,6 @@ class Plant:
             self._number(t_ns, item)
         item.scan_ns = t_ns
         item.lap += 1
-        item.chute = item.alternate = item.aim = 0
         self.scan_ns[item.parcel].append(t_ns)
         self.scans.append(Scan(t_ns, item.number, item.parcel, min(item.lap, LAP_SHOWN_MAX)))
         self._push(t_ns + self._lap_ns, _SCAN, item)
@@ -313,8 +312,8 @@ class Plant:
 
     def _arrive(self, t_ns: int, item: _Item, chute: int) -> None:
         target = self._bins[chute]
-        if item.cell < 0 or chute != item.aim or t_ns != item.scan_ns + target.reach_ns:
-            return  # told otherwise since, or aimed at on an earlier lap
+        if item.cell < 0 or chute != item.aim:
+            return  # told otherwise since
         if not self.host_alive:
             self._pass(t_ns, item)
         elif item.parcel in self._missing:

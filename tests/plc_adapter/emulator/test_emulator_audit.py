@@ -82,6 +82,12 @@ def test_weights_and_sizes(county: Site, weight_g: int, declared_g: int, length_
     assert asked(county.tables, seen, YTO._replace(weight_g=declared_g)).name == name
 
 
+def test_the_first_row_by_its_number_decides(county: Site) -> None:
+    tables = county.tables._replace(rules=county.tables.rules[::-1])
+    known = YTO._replace(station="CQ", service="fresh", flow="outbound")
+    assert asked(tables, PARCEL._replace(weight_g=30_001), known) == Demand("reject", "overweight", 10)
+
+
 @pytest.mark.parametrize(
     ("hours", "name"), [(-4.02, "HAUL"), (-4, "PLANE"), (4.98, "PLANE"), (5, "HAUL"), (3 * 24, "HAUL")]
 )

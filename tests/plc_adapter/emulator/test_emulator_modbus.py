@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from pymodbus.client import AsyncModbusTcpClient
+from pymodbus.constants import ExcCodes
 
 from plc_adapter.emulator.modbus_face import ModbusFace
 from plc_adapter.emulator.plant import NS_PER_S, Belt, Chute, Faults, Load, Plant
@@ -144,10 +145,15 @@ async def _try_functions() -> None:
         assert both.registers[:4] == read.registers[:4]
         assert not (await client.write_register(104, 5)).isError()
         assert (await client.read_holding_registers(100, count=5)).registers == [0, 0, 0, 0, 5]
-        assert (await client.write_registers(0, [1])).isError(), "the PLC's own block cannot be written"
-        assert (await client.read_holding_registers(90, count=5)).isError()
-        assert (await client.read_holding_registers(175, count=10)).isError()
-        assert (await client.write_coil(1600, value=True)).isError()
+        refused = [
+            await client.write_registers(0, [1]),  # the PLC's own block
+            await client.read_holding_registers(90, count=5),
+            await client.read_holding_registers(175, count=10),
+            await client.read_input_registers(0, count=5),
+            await client.mask_write_register(address=100),
+        ]
+        address, function = ExcCodes.ILLEGAL_ADDRESS, ExcCodes.ILLEGAL_FUNCTION
+        assert [answer.exception_code for answer in refused] == [address, address, address, function, function]
         assert face.requests >= 6
         client.close()
 

@@ -153,6 +153,15 @@ def test_a_missed_divert_goes_round_once() -> None:
     assert plant.missed == 2
 
 
+def test_an_order_given_twice_is_one_order() -> None:
+    plant = plant_of([0.0], faults=Faults(missed_share=1, jam_share=0))
+    item = until_scanned(plant)
+    plant.divert(item, 103, 0, NEVER)
+    plant.divert(item, 103, 0, NEVER)
+    plant.advance(plant.now_ns + LAP_NS // 2)
+    assert left(plant) == [(103, PASSED)]
+
+
 def test_a_chute_fills_is_changed_and_opens_again() -> None:
     times = [float(at) for at in range(0, 400, 10)]
     plant = plant_of(times, [Chute(101, 30.0, 10), Chute(102, 60.0, 0)])
@@ -162,14 +171,13 @@ def test_a_chute_fills_is_changed_and_opens_again() -> None:
             plant.divert(scan.item, 101, 102, NEVER)
         plant.scans.clear()
     assert plant.done
-    assert states(plant)[:3] == [FULL, CHANGING, OPEN]
-    assert plant.bags >= 1
-    dropped = Counter(plant.drop_chute)
-    assert dropped[101] > 10
-    assert dropped[102] > 0  # while the bag was changed
-    full_at = [record for record in plant.plc if isinstance(record, Sensed | Left)]
-    first_full = next(at for at, record in enumerate(full_at) if isinstance(record, Sensed))
-    assert sum(isinstance(record, Left) for record in full_at[:first_full]) == 9  # 95 % of 10
+    assert states(plant)[:6] == [FULL, CHANGING, OPEN] * 2
+    assert plant.bags >= 2
+    drops = [record for record in plant.plc if isinstance(record, Sensed) or record == Left(*record[:2], 101, DROPPED)]
+    full = [at for at, record in enumerate(drops) if isinstance(record, Sensed) and record.state == FULL]
+    opened = [at for at, record in enumerate(drops) if isinstance(record, Sensed) and record.state == OPEN]
+    assert full[0] == full[1] - opened[0] - 1 == 9  # the sensor sees 95 % of 10, and the new bag is empty
+    assert plant.drop_chute.count(102) > 0  # while the bag was changed
 
 
 def test_a_jam_blocks_a_chute_and_is_cleared() -> None:
