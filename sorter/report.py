@@ -381,8 +381,9 @@ def _day_chart(day: Day, say: _Speech) -> str:
 
 def _bars(rows: Sequence[tuple[str, int, str]], most: int, kind: str) -> str:
     """Rows of a name, a bar that is full at `most`, a count and a share."""
+    whole = max(most, 1)
     lines = (
-        f'<tr><th>{name}</th><td class="bar"><i class="{kind}" style="width:{100 * items / most:.2f}%"></i></td>'
+        f'<tr><th>{name}</th><td class="bar"><i class="{kind}" style="width:{100 * items / whole:.2f}%"></i></td>'
         f'<td class="num">{number(items)}</td><td class="num light">{share}</td></tr>'
         for name, items, share in rows
     )

@@ -155,6 +155,14 @@ def test_a_trip_sent_off(tmp_path: Path) -> None:
         plant.begin(journal)
         for _ in range(2):
             plant._event(Kind.COMMAND, value=Verb.TRIP_SEND, station=0, **plant._codes(b"", b"ops"))
+            plant.flush(journal)
+            project(tmp_path)  # what was sent off is remembered by the next one
+        for _ in range(2):
+            item = plant._open_item(0, plant._new_number())
+            plant._event(Kind.SCAN, line=0, item=item.number, **plant._read())
+            plant._tell(item, Reason.PLANNED, 0, NONE_16, {"lane": 0, "trip": 2 * len(plant.truth) % 4})
+            plant._event(Kind.DISCHARGE, line=0, item=item.number, chute=0)
+            plant._end(item, Reason.PLANNED, 0)
         plant.flush(journal)
     project(tmp_path)
     with Reader(tmp_path) as reader:
@@ -293,12 +301,13 @@ def test_killed_again_and_again_it_ends_up_right(tmp_path: Path) -> None:
                 time.sleep(chance.random() * 0.05)
             process.send_signal(signal.SIGKILL)
             process.wait()
-    process = subprocess.Popen([sys.executable, "-m", "sorter.ledger.projection", str(tmp_path)], cwd=ROOT)
-    deadline = time.monotonic() + 60
-    while not _taken(tmp_path, journal.next_seq) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.terminate()
-    assert process.wait() == 0
+        process = subprocess.Popen([sys.executable, "-m", "sorter.ledger.projection", str(tmp_path)], cwd=ROOT)
+        plant.run(journal, 10)
+        deadline = time.monotonic() + 60
+        while not _taken(tmp_path, journal.next_seq) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.terminate()
+        assert process.wait() == 0
     grown = tables(tmp_path)
     compare(plant, tmp_path)
     assert grown == rebuilt(tmp_path)
