@@ -6,8 +6,13 @@ A blank cell and `-` mean "any". Cells are already plain (see tables.plain).
 import datetime as dt
 import difflib
 import re
+import sys
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sorter import limits
 
@@ -37,10 +42,39 @@ class Words(NamedTuple):
 
 
 ANY_WORD: Final = Words(negated=True, items=())
+NO_WORD: Final = Words(negated=False, items=())
+"""Stands in for a wrong cell: it fits nothing, so that what it should have covered is told too."""
 
 
 def _fits(item: str, name: str) -> bool:
     return name.startswith(item[:-1]) if item.endswith("*") else name == item
+
+
+class Roster:
+    """Names in a fixed order, to find at once all that a cell's words mean."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._index = {name: at for at, name in enumerate(names)}
+        self._sorted = sorted(self._index)
+        self._order = np.array([self._index[name] for name in self._sorted], np.intp)
+        self._masks: dict[Words, NDArray[np.bool_]] = {}
+
+    def mask(self, words: Words) -> NDArray[np.bool_]:
+        """For each name, whether `words.has` it."""
+        found = self._masks.get(words)
+        if found is None:
+            found = np.full(len(self._index), words.negated)
+            for item in words.items:
+                found[self._places(item)] = not words.negated
+            self._masks[words] = found
+        return found
+
+    def _places(self, item: str) -> NDArray[np.intp]:
+        if not item.endswith("*"):
+            return self._order[:0] if item not in self._index else np.array([self._index[item]], np.intp)
+        first = bisect_left(self._sorted, item[:-1])
+        beyond = bisect_left(self._sorted, item[:-1] + chr(sys.maxunicode))
+        return self._order[first:beyond]
 
 
 _SUGGESTIONS_MAX: Final = 64
@@ -53,6 +87,7 @@ class Vocabulary:
         self.what = what  # "carrier"
         self.where = where  # "in carriers.csv"
         self.names = dict.fromkeys(names)
+        self._sorted = sorted(self.names)
         self._aliases = dict(aliases or {})
         self._unknown: set[str] = set()
 
@@ -66,7 +101,8 @@ class Vocabulary:
 
     def find_prefix(self, prefix: str) -> str:
         """`prefix*`, when some name begins so. Raises CellError."""
-        if prefix and any(name.startswith(prefix) for name in self.names):
+        at = bisect_left(self._sorted, prefix)
+        if prefix and at < len(self._sorted) and self._sorted[at].startswith(prefix):
             return f"{prefix}*"
         if not prefix:
             raise CellError("a * alone would be any; leave the cell blank instead")
@@ -99,7 +135,9 @@ _FAULT: Final = re.compile(r"#(?:NAME|REF|VALUE|N/A|DIV/0|NUM|NULL|SPILL|CALC)[!
 
 def undamaged(text: str, *, date: bool = False) -> str:
     """`text`, unless a spreadsheet has spoilt it. Raises CellError. `date`: the cell may be a date."""
-    if any(char in text for char in "\r\n"):
+    if not text or text.isalpha() or text.isdecimal():
+        return text
+    if "\n" in text or "\r" in text:
         raise CellError("the cell holds a line break; is a quotation mark missing in this row or an earlier one?")
     for part in re.split(r"[|!]|\.\.", text):
         _check_part(part.strip(), date=date)

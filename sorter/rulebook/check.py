@@ -1,20 +1,19 @@
 """Sheets of text become checked rows, or every error at once with its table, row and column."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple, TypeVar
 
 from sorter import limits
-from sorter.records import Line, Target, waybill_key
+from sorter.records import Line, Target
 from sorter.rulebook import cells, rows, waybill
-from sorter.rulebook.cells import CellError, Spans, Vocabulary, Words
+from sorter.rulebook.cells import NO_WORD, CellError, Spans, Vocabulary, Words
 from sorter.rulebook.crosscheck import CROSSCHECKS
 from sorter.rulebook.findings import Finding, Rejected
 from sorter.rulebook.tables import NOTE, Cells, Sheet
 
 T = TypeVar("T")
 PATTERN_TEXT_MAX: Final = 200
-NO_WORD: Final = Words(negated=False, items=())
-"""Stands in for a wrong cell: it fits nothing, so that what it should have covered is told too."""
 
 
 def check_sheets(
@@ -187,15 +186,17 @@ def _sort_code(row: _Row, names: _Names) -> rows.SortCode:
     return rows.SortCode(row.at, row.words("carrier", names.carrier), key, row.word("station", names.station), row.note)
 
 
+_NO_SEGMENT: Final = re.compile(r"[^0-9A-Za-z./]")
+
+
 def _segment(text: str) -> str:
     if text in cells.ANY:
         return ""
     if "-" in text:
         raise CellError(f'"{text}" holds a dash; write each segment in a column of its own')
-    try:
-        waybill_key(text)
-    except ValueError as error:
-        raise CellError(f"{str(error).split(';', 1)[0]}; a segment is of digits, A-Z, . and /") from error
+    wrong = _NO_SEGMENT.search(text)
+    if wrong:
+        raise CellError(f'"{text}" holds "{wrong[0]}"; a segment is of digits, A-Z, . and /')
     return text.upper()
 
 

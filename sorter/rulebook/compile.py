@@ -4,7 +4,6 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
 from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
@@ -14,7 +13,7 @@ from sorter import limits, records
 from sorter.reasons import REASON_COUNT, REJECTIONS, Reason
 from sorter.records import NONE_8, NONE_16, Bits, Flow, Ints32, Names, Target
 from sorter.rulebook import waybill
-from sorter.rulebook.cells import ALL_DAYS, ANY_WORD, DAY_MIN, Spans, Words
+from sorter.rulebook.cells import ALL_DAYS, ANY_WORD, DAY_MIN, Roster, Spans, Words
 from sorter.rulebook.crosscheck import cutoffs
 from sorter.rulebook.findings import Finding, Rejected
 from sorter.rulebook.rows import Checked, Rule
@@ -179,12 +178,12 @@ def _valid_from_ns(date: str, checked: Checked) -> int:
 
 
 def _sort_codes(checked: Checked, index: _Index) -> records.SortCodes:
-    carriers = [(name, index.carrier[name]) for name in checked.carrier_names()]
+    carriers = Roster(index.names.carriers)
+    present = carriers.mask(Words(negated=False, items=checked.carrier_names()))
     rows = sorted(
-        (*records.waybill_key(row.key), number, index.station[row.station])
+        (*records.waybill_key(row.key), int(carrier), index.station[row.station])
         for row in checked.sort_codes
-        for name, number in carriers
-        if row.carrier.has(name)
+        for carrier in np.flatnonzero(carriers.mask(row.carrier) & present)
     )
     columns = list(zip(*rows, strict=True)) or [(), (), (), ()]
     return records.SortCodes(
@@ -260,8 +259,8 @@ def _table(checked: Checked, index: _Index) -> records.Table:
     length = _Scale.of((cut for r in rules for low, high in r.length_mm for cut in (low, high + 1)), limits.SIZE_MAX_MM)
     minute = _Scale.of((cut % DAY_MIN for r in rules for span in r.time for cut in span), DAY_MIN - 1)
     return records.Table(
-        station=_vectors(len(index.station), map(_stations_of(checked, index), rules)),
-        kind=_vectors(2 * len(index.names.services) * len(index.carrier), map(_kinds_of(index), rules)),
+        station=_vectors(len(index.station), map(_stations_of(index.names), rules)),
+        kind=_vectors(2 * len(index.names.services) * len(index.carrier), map(_kinds_of(index.names), rules)),
         weight_edges=weight.edges,
         weight=_vectors(len(weight.edges) + 2, (_spans_of(weight, rule.weight_g) for rule in rules)),
         length_edges=length.edges,
@@ -296,34 +295,29 @@ def _vectors(size: int, applies: Iterable[list[Part] | None]) -> Bits:
     return vectors
 
 
-def _stations_of(checked: Checked, index: _Index) -> Callable[[Rule], list[Part] | None]:
-    @cache
-    def part(station: Words, township: Words) -> list[Part] | None:
-        if station == township == ANY_WORD:
+def _stations_of(names: Names) -> Callable[[Rule], list[Part] | None]:
+    stations, townships = Roster(names.stations), Roster(names.townships)
+    home = np.array(names.station_townships, np.intp)
+
+    def parts(rule: Rule) -> list[Part] | None:
+        if rule.station == rule.township == ANY_WORD:
             return None
-        fit = (row for row in checked.stations if station.has(row.station) and township.has(row.township))
-        return [np.array([index.station[row.station] for row in fit], np.intp)]
+        return [np.flatnonzero(stations.mask(rule.station) & townships.mask(rule.township)[home])]
 
-    return lambda rule: part(rule.station, rule.township)
+    return parts
 
 
-def _kinds_of(index: _Index) -> Callable[[Rule], list[Part] | None]:
-    names = index.names
+def _kinds_of(names: Names) -> Callable[[Rule], list[Part] | None]:
+    carriers, services = Roster(names.carriers), Roster(names.services)
+    flows = Roster(flow.name.lower() for flow in Flow)
 
-    @cache
-    def part(carrier: Words, service: Words, flow: Words) -> list[Part] | None:
-        if carrier == service == flow == ANY_WORD:
+    def parts(rule: Rule) -> list[Part] | None:
+        if rule.carrier == rule.service == rule.flow == ANY_WORD:
             return None
-        fit = (
-            (carrier_at * len(names.services) + service_at) * 2 + flow_at
-            for carrier_at, carrier_name in enumerate(names.carriers)
-            for service_at, service_name in enumerate(names.services)
-            for flow_at in Flow
-            if carrier.has(carrier_name) and service.has(service_name) and flow.has(flow_at.name.lower())
-        )
-        return [np.array(list(fit), np.intp)]
+        by_service = np.logical_and.outer(services.mask(rule.service), flows.mask(rule.flow))
+        return [np.flatnonzero(np.logical_and.outer(carriers.mask(rule.carrier), by_service))]
 
-    return lambda rule: part(rule.carrier, rule.service, rule.flow)
+    return parts
 
 
 def _spans_of(scale: _Scale, spans: Spans) -> list[Part] | None:

@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Final
 
+import numpy as np
+
 from sorter import limits
 from sorter.rulebook import waybill
-from sorter.rulebook.cells import DAY_MIN, Words
+from sorter.rulebook.cells import ANY_WORD, DAY_MIN, NO_WORD, Roster, Words
 from sorter.rulebook.findings import Finding
-from sorter.rulebook.rows import REASON_WORDS, Checked, Lane, Trip
+from sorter.rulebook.rows import REASON_WORDS, Checked, Lane, Rule, Trip
 
 WEEK_MIN: Final = 7 * DAY_MIN
 
@@ -180,16 +182,20 @@ def _rule_order(checked: Checked) -> list[Finding]:
 
 
 def _rules_for_nothing(checked: Checked) -> list[Finding]:
-    @cache
-    def some(station: Words, township: Words) -> bool:
-        return any(station.has(row.station) and township.has(row.township) for row in checked.stations)
+    stations = Roster(row.station for row in checked.stations)
+    townships = Roster(checked.township_names())
+    place = {name: at for at, name in enumerate(checked.township_names())}
+    home = np.array([place[town] for town in {row.station: row.township for row in checked.stations}.values()], np.intp)
+
+    def fits_nothing(rule: Rule) -> bool:
+        return not (stations.mask(rule.station) & townships.mask(rule.township)[home]).any()
 
     return [
         Finding("rules", rule.at, "township", "no station fits both this cell and the cell station; correct one")
         for rule in checked.rules
-        if (rule.station.items or not rule.station.negated)
-        and (rule.township.items or not rule.township.negated)
-        and not some(rule.station, rule.township)
+        if NO_WORD not in (rule.station, rule.township)
+        and ANY_WORD not in (rule.station, rule.township)
+        and fits_nothing(rule)
     ]
 
 

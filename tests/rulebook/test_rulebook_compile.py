@@ -219,6 +219,13 @@ def test_lanes_chutes_and_exceptions(sort_plan: SortPlan) -> None:
     assert [tuple(line) for line in plan.lines.tolist()] == [tuple(line) for line in LINES.values()]
 
 
+def test_chutes_of_a_lane_stand_by_position_not_by_number(tmp_path: Path) -> None:
+    sort_plan = small_site.load(write(tmp_path, changed("chutes", 2, "position", "39.5")))
+    plan, truck = sort_plan.plan, sort_plan.names.lanes.index("TRUCK")
+    chutes = plan.lane_chutes[plan.chute_at[truck] : plan.chute_at[truck + 1]]
+    assert [sort_plan.names.chutes[chute] for chute in chutes] == [102, 101]
+
+
 def test_trips_wrap_the_week(sort_plan: SortPlan) -> None:
     plan = sort_plan.plan
     bus = plan.trips[plan.trip_at[0] : plan.trip_at[1]]
