@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from sorter import limits
 from sorter.core import state as core
 from sorter.reasons import REFUSALS, Refusal
-from sorter.records import ChuteState, Role, Rows, SortPlan, Verb, Verdict
+from sorter.records import NONE_8, ChuteState, Role, Rows, SortPlan, Verb, Verdict
 from sorter.replay import Standing
 from sorter.traffic import Traffic, Waiting
 from sorter.wire.endpoints import Frame
@@ -197,6 +197,7 @@ class Orders:
                 "capacity": int(plan.chute_capacity[index]),
             }
             for index, (number, row) in enumerate(zip(names.chutes, rows, strict=True))
+            if plan.chute_line[index] != NONE_8  # a chute that a later plan took away keeps its index
         ]
 
     def _trips(self) -> list[dict[str, Any]]:
