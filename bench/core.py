@@ -59,6 +59,10 @@ class Hub:
         self.state = room_for(self.state, batch.events)
         return self._room[: step(self.state, self.plan, batch, self._room)]
 
+    def ended(self) -> dict[str, int]:
+        """Items by how they ended, as reason words."""
+        return {reason: count for reason, count in counts(self.state).ended.items() if count}
+
     def decide(self, groups: int, batch: int) -> float:
         """One round of scans in batches of so many; returns decisions a second."""
         scans = workload.scans(self._scans, groups * GROUP, self._advices, batch)
@@ -129,11 +133,6 @@ def floor_rate(state: State, scans: Batch) -> float:
 
 
 def _tell(hub: Hub, least: tuple[float, ...]) -> None:
-    figures = counts(hub.state)
-    ended = {reason: count for reason, count in figures.ended.items() if count}
-    note(f"core: floor {statistics.median(least) / 1e6:.1f} M/s; a discharge costs {_discharge_ns(hub):.0f} ns more")
-    note(f"core: {figures.inducted} items ended as {ended}")
-
-
-def _discharge_ns(hub: Hub) -> float:
-    return statistics.median(hub.discharge_ns)
+    discharge_ns = statistics.median(hub.discharge_ns)
+    note(f"core: floor {statistics.median(least) / 1e6:.1f} M/s; a discharge costs {discharge_ns:.0f} ns more")
+    note(f"core: items ended as {hub.ended()}")

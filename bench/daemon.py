@@ -1,4 +1,4 @@
-"""Scans a second through a real daemon, from the scanner's socket to the PLC's, each decision on disk before it is sent.
+"""Scans a second through a real daemon, from the scanner's socket to the PLC's, each on disk before it is answered.
 
 Beside it, in turn, the same frames go through a bare ROUTER that sends them back.
 """

@@ -72,7 +72,9 @@ def run(size: Size) -> Result:
 
 
 def _points(durations_ns: Ints64) -> dict[str, float]:
-    return {name: round(float(np.percentile(durations_ns, at, method="higher")) / 1e6, 3) for name, at in POINTS.items()}
+    return {
+        name: round(float(np.percentile(durations_ns, at, method="higher")) / 1e6, 3) for name, at in POINTS.items()
+    }
 
 
 class _Drive:

@@ -19,6 +19,7 @@ from sorter.rulebook import Checked
 from sorter.rulebook.cells import Spans, Words
 from sorter.rulebook.rows import Rule
 
+ENGINES: Final = {"zen": "zen", "polars": "polars"}  # name in the ratios -> module
 ZEN_QUERIES: Final = 500
 NEVER: Final = 1 << 30
 FLOWS: Final = tuple(flow.name.lower() for flow in Flow)
@@ -35,21 +36,23 @@ class Peer(Protocol):
 
 def installed(checked: Checked, queries: Queries) -> dict[str, Peer | None]:
     """Every peer by its name; None, and a word on stderr, for one that is not installed."""
+    os.environ.setdefault("POLARS_MAX_THREADS", "1")  # one core for everybody
     peers: dict[str, Peer | None] = {}
-    for name, make in (("zen", Zen), ("polars", Polars)):
+    for name, module in ENGINES.items():
         try:
-            peers[name] = make(checked, queries)
-        except ModuleNotFoundError as missing:
-            note(f"table: {missing.name} is not installed, so vs_{name} is null; pip install 'hub-sorter[bench]'")
+            engine = importlib.import_module(module)
+        except ModuleNotFoundError:
+            note(f"table: {module} is not installed, so vs_{name} is null; pip install 'hub-sorter[bench]'")
             peers[name] = None
+        else:
+            peers[name] = Zen(engine, checked, queries) if name == "zen" else Polars(engine, checked, queries)
     return peers
 
 
 class Zen:
     """zen-engine: one compiled decision table, first hit, asked one dict at a time."""
 
-    def __init__(self, checked: Checked, queries: Queries) -> None:
-        zen: Any = importlib.import_module("zen")
+    def __init__(self, zen: Any, checked: Checked, queries: Queries) -> None:
         self._engine = zen.ZenEngine({"loader": {"type": "static", "content": {"rules": _decision(checked.rules)}}})
         self._asked = [_context(*(int(column[at]) for column in queries)) for at in range(ZEN_QUERIES)]
         self.rows = np.zeros(ZEN_QUERIES, np.int32)
@@ -83,7 +86,11 @@ def _decision(rules: Sequence[Rule]) -> dict[str, Any]:
         "outputs": [{"id": "row", "name": "row", "field": "row"}],
         "rules": rows,
     }
-    kinds = (("in", "inputNode", {}), ("table", "decisionTableNode", table), ("out", "outputNode", {}))
+    kinds: tuple[tuple[str, str, dict[str, Any]], ...] = (
+        ("in", "inputNode", {}),
+        ("table", "decisionTableNode", table),
+        ("out", "outputNode", {}),
+    )
     return {
         "nodes": [{"id": at, "name": at, "type": kind, "content": content} for at, kind, content in kinds],
         "edges": [
@@ -107,15 +114,13 @@ def _cells(rule: Rule) -> dict[str, str]:
 class Polars:
     """polars: queries joined with the rows of their station, filtered, the least row of each."""
 
-    def __init__(self, checked: Checked, queries: Queries) -> None:
-        os.environ.setdefault("POLARS_MAX_THREADS", "1")  # one core for everybody
-        self._polars: Any = importlib.import_module("polars")
+    def __init__(self, polars: Any, checked: Checked, queries: Queries) -> None:
+        self._polars = polars
         asked = {name: np.asarray(column) for name, column in queries._asdict().items()}
         self._queries = self._polars.DataFrame({"query": np.arange(len(queries.station), dtype=np.int32), **asked})
         columns = ("row", "station", *_BOUNDS)
         wide = [row for rule in checked.rules for row in _wide(checked, rule)]
-        narrow = {name: np.array(column, np.int32) for name, column in zip(columns, zip(*wide, strict=True), strict=True)}
-        self._rules = self._polars.DataFrame(narrow)
+        self._rules = self._polars.DataFrame(dict(zip(columns, np.array(wide, np.int32).T, strict=True)))
         self.rows = np.zeros(len(queries.station), np.int32)
 
     def rate(self) -> float:

@@ -1,7 +1,7 @@
 """First-hit decisions a second of the decision table alone, at 10 to 10,000 rules, beside two peers at 1,000.
 
 Every query brings its own station, carrier, service, flow, weight, length and time of week;
-finding their intervals is part of a decision.
+finding their intervals is part of a decision. What `prepare` makes of a plan once is not.
 """
 
 import statistics
@@ -14,8 +14,9 @@ from bench import peers, queries, workload
 from bench.measure import NS_PER_S, Result, hash_of, median_ratio, note, one_core, three_digits
 from bench.queries import Queries
 from sorter.core.jit import kernel
-from sorter.core.route import first_row, interval
-from sorter.records import Ints32, Table
+from sorter.core.prepared import Prepared, prepare
+from sorter.core.route import Parcel, find_row, interval
+from sorter.records import Ints32
 
 COMPARED: Final = 1_000  # rules at which peers are asked
 
@@ -29,30 +30,35 @@ class Size(NamedTuple):
 
 
 @kernel
-def decide(table: Table, asked: Queries, services: int, rows: Ints32) -> None:
+def decide(plan: Prepared, asked: Queries, rows: Ints32) -> None:
     """The number of the first row that applies to each query, into `rows`; 0: none."""
-    strides = len(table.minute_edges) + 1
+    edges = plan.rules.minute_edges
     for at in range(len(rows)):
-        kind = (asked.carrier[at] * services + asked.service[at]) * 2 + asked.flow[at]
-        weight = interval(table.weight_edges, asked.weight_g[at])
-        length = interval(table.length_edges, asked.length_mm[at])
-        minute = asked.weekday[at] * strides + interval(table.minute_edges, asked.minute[at])
-        hit = first_row(table, asked.station[at], kind, weight, length, minute)
-        rows[at] = table.row[hit] if hit >= 0 else 0
+        who = Parcel(
+            asked.station[at],
+            asked.carrier[at],
+            asked.service[at],
+            asked.flow[at],
+            asked.weight_g[at],
+            asked.length_mm[at],
+        )
+        minute = asked.weekday[at] * (len(edges) + 1) + interval(edges, asked.minute[at])
+        hit = find_row(plan, who, minute)
+        rows[at] = plan.rules.row[hit] if hit >= 0 else 0
 
 
 class Ours:
     """The decision table of a hub with so many rules."""
 
     def __init__(self, rules: int, asked: Queries) -> None:
-        self._plan = workload.hub(rules)[1].plan
+        self._plan = prepare(workload.hub(rules)[1].plan)
         self._asked = asked
         self.rows = np.zeros(len(asked.station), np.int32)
 
     def rate(self) -> float:
         """Answer every query; returns decisions a second."""
         begin_ns = time.perf_counter_ns()
-        decide(self._plan.table, self._asked, self._plan.services, self.rows)
+        decide(self._plan, self._asked, self.rows)
         return len(self.rows) * NS_PER_S / (time.perf_counter_ns() - begin_ns)
 
 
@@ -60,23 +66,28 @@ def run(size: Size) -> Result:
     """Figures and ratios of DESIGN §11; a peer that is not installed leaves its ratio None."""
     asked = queries.draw(size.queries)
     with one_core():
-        ours = {rules: Ours(rules, asked) for rules in size.rules}
+        ours = {f"rows_{rules}": Ours(rules, asked) for rules in size.rules}
+        compared = ours[f"rows_{COMPARED}"]
         others = peers.installed(workload.hub(COMPARED)[0], asked)
-        sides = {**ours, **{name: peer for name, peer in others.items() if peer}}
-        rounds = [{name: side.rate() for name, side in sides.items()} for _ in range(size.rounds + 1)]
-    rates = {name: [each[name] for each in rounds[1:]] for name in sides}  # the first round warms up
-    for name, peer in others.items():
-        if peer:
-            _compare(name, ours[COMPARED].rows, peer.rows)
-    for rules, side in ours.items():
-        note(f"table: {rules} rules: mean first hit {_depth(side.rows):.0f}, no hit {np.mean(side.rows == 0):.0%}")
-    ratios = {f"vs_{name}": three_digits(median_ratio(rates[COMPARED], rates[name])) if peer else None for name, peer in others.items()}
-    flatness = three_digits(median_ratio(rates[size.rules[0]], rates[size.rules[-1]]))
+        present = {name: peer for name, peer in others.items() if peer}
+        rounds = [
+            {name: side.rate() for name, side in (*ours.items(), *present.items())} for _ in range(size.rounds + 1)
+        ]
+    rates = {name: [each[name] for each in rounds[1:]] for name in rounds[0]}  # the first round warms up
+    for name, peer in present.items():
+        compare(name, compared.rows, peer.rows)
+    for name, side in ours.items():
+        note(f"table: {name}: mean first hit {_depth(side.rows):.0f}, no hit {np.mean(side.rows == 0):.0%}")
+
+    def times(name: str, other: str) -> float:
+        return three_digits(median_ratio(rates[name], rates[other]))
+
+    versus = {f"vs_{name}": times(f"rows_{COMPARED}", name) if peer else None for name, peer in others.items()}
     return Result(
         "table",
         hash_of(*(side.rows.tobytes() for side in ours.values())),
-        {f"rows_{rules}": round(statistics.median(rates[rules])) for rules in size.rules},
-        {**ratios, "flatness": flatness},
+        {name: round(statistics.median(rates[name])) for name in ours},
+        {**versus, "flatness": times(f"rows_{size.rules[0]}", f"rows_{size.rules[-1]}")},
     )
 
 
@@ -84,7 +95,7 @@ def _depth(rows: Ints32) -> float:
     return float(np.mean(rows[rows > 0]))
 
 
-def _compare(name: str, ours: Ints32, theirs: Ints32) -> None:
+def compare(name: str, ours: Ints32, theirs: Ints32) -> None:
     """Raises ValueError when a peer gave another row: then it was given other rules, and its rate means nothing."""
     unequal = np.flatnonzero(ours[: len(theirs)] != theirs)
     if len(unequal):

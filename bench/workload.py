@@ -71,7 +71,9 @@ def _texts(prefix: str, digits: int, suffix: str, low: Ints64, high: Ints64) -> 
     for place in range(len(prefix) + digits, len(prefix), -1):
         rest, digit = np.divmod(rest, 10)
         rows[:, place] = digit + ord("0")
-    rows[:, 1 + len(prefix) + digits : 1 + len(prefix) + digits + len(suffix)] = np.frombuffer(suffix.encode(), np.uint8)
+    rows[:, 1 + len(prefix) + digits : 1 + len(prefix) + digits + len(suffix)] = np.frombuffer(
+        suffix.encode(), np.uint8
+    )
     return rows
 
 
