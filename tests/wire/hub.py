@@ -67,7 +67,8 @@ class Hub:
     def turn(self, timeout_ms: int = 0) -> None:
         self.router.poll(timeout_ms)
         answers: list[tuple[bytes, AnyMessage]] = []
-        for frame in self.router.receive(64):
+        arrived = self.router.receive(64)
+        for frame in arrived:
             try:
                 messages = frames.decode(frame.data)
             except Malformed as error:
@@ -81,8 +82,8 @@ class Hub:
         answers += [(peer, refuse) for peer, refuse in refused if self.speakers.get(peer)]
         for peer, answer in answers:
             self.router.send(peer, frames.encode(answer))
-        for peer, speaker in self.speakers.items():
-            self.router.send(peer, frames.encode(Ack(seq=self.last[speaker.client][1])))
+        for peer in {frame.peer for frame in arrived} & self.speakers.keys():
+            self.router.send(peer, frames.encode(Ack(seq=self.last[self.speakers[peer].client][1])))
 
     def divert(self, line: str, item: int) -> bool:
         data = frames.encode(Divert(line=line, item=item, chute=101, reason="planned"))

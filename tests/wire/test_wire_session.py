@@ -374,8 +374,9 @@ def test_acknowledgements_that_make_no_sense_change_nothing() -> None:
     sent(made)
     hear(made, Ack(seq=0), Ack(seq=9))
     assert made.unacknowledged == 1
-    stranger = Welcome(plan=1, t_ns=1, seq=0)
-    assert hear(made, stranger) == []
+    hear(made, Ack(seq=1))
+    late = Welcome(plan=1, t_ns=1, seq=0)
+    assert hear(made, late) == []
     assert sent(made) == []
 
 
