@@ -40,7 +40,9 @@ class Log:
         self.acknowledged: dict[tuple[str, int], int] = {}  # (client, boot) -> last seq acknowledged
         self.diverts: list[Divert] = []  # as they reached an adapter
         self.refused: list[Refuse] = []
-        self.untold: set[Key] = set()  # items whose discharge died with a PLC or an adapter
+        self.reports: dict[Key, Record] = {}  # line, epoch, number of the report -> what the PLC put into its ring
+        self.excused: set[Key] = set()  # reports that died with a PLC or an adapter
+        self.untold: set[Key] = set()  # items whose discharge died with a PLC
 
 
 class Clock:
@@ -107,7 +109,7 @@ class Wire:
             self.connection.send(data)
         due_ns = self.session.due_ns()
         if due_ns < NEVER_NS:
-            self.alarm.set(due_ns)
+            self.alarm.set(max(due_ns, self.world.now_ns + MS))
 
     def _note(self) -> None:
         last = self.session.last
@@ -116,6 +118,10 @@ class Wire:
             self.log.acknowledged[key] = max(self.log.acknowledged.get(key, 0), last)
 
     # what a runner asks of it
+
+    @property
+    def welcomed(self) -> bool:
+        return self.session.welcomed
 
     @property
     def last(self) -> int | None:
@@ -150,21 +156,23 @@ class Wire:
 
 
 class Program(PlcProgram):
-    """The PLC's program, with the reports it put into the ring."""
+    """The PLC's program; what it reports is also written down for the judge."""
 
-    def __init__(self, belt: plant.Plant) -> None:
+    def __init__(self, belt: plant.Plant, log: Log) -> None:
         super().__init__(belt)
-        self.reported: dict[int, Record] = {}  # number -> report, of this epoch
+        self._log, self._line = log, belt.belt.name
 
     def _report(self, record: Record) -> None:
         super()._report(record)
-        self.reported[self._side.head] = record
+        self._log.reports[self._line, self._side.epoch, self._side.head] = record
 
-    def forget(self) -> list[int]:
-        """Forget what the host did not acknowledge; the items whose discharge is among it."""
-        records = [*self.plant.plc, *(record for number, record in self.reported.items() if number > self._side.tail)]
-        self.reported.clear()
-        return [record.item for record in records if isinstance(record, plant.Left)]
+    def restart(self) -> None:
+        """Lose power for a moment: what the host did not acknowledge is forgotten, and so are the items."""
+        epoch, side = self.plant.epoch, self._side
+        self._log.excused |= {(self._line, epoch, number) for number in range(side.tail + 1, side.head + 1)}
+        waiting = [record.item for record in self.plant.plc if isinstance(record, plant.Left)]
+        self._log.untold |= {(self._line, epoch, item) for item in waiting}
+        self.plant.restart()
 
 
 class Line:
@@ -192,7 +200,7 @@ class Line:
             start_ns=world.now_ns,
             epoch=world.chance.randint(1, 1 << 20),
         )
-        self.program = Program(self.plant)
+        self.program = Program(self.plant, log)
         self.no_read_share = 0.05
         self.restarts = self.crashes = 0
         self.port_fails_share = 0.0
@@ -230,8 +238,7 @@ class Line:
         """The PLC loses power for a moment: its items and what it had not told are forgotten."""
         self.move()
         self.restarts += 1
-        self.log.untold |= {(self.name, self.plant.epoch, item) for item in self.program.forget()}
-        self.plant.restart()
+        self.program.restart()
         self.move()
 
     # the scanner
@@ -282,27 +289,25 @@ class Line:
         """The adapter is killed: what only it knew is gone."""
         if self.runner:
             self.crashes += 1
-            self.log.untold |= set(self._only_here(self.runner))
+            self.log.excused |= set(self._only_here(self.runner))
             self.runner.close()
             self.runner = self.wire = None
             self._polling.clear()
             self.world.after(for_ns, self._start_adapter)
 
     def _only_here(self, runner: Runner) -> list[Key]:
-        """Items whose discharge the PLC has forgotten already and the daemon may not have."""
+        """Reports that the PLC has forgotten already and the daemon may not have."""
         host = runner.host
-        held = [(read.epoch, read.number, read.message) for read in runner._reads]
+        held = [(read.epoch, read.number) for read in runner._reads]
         if self.wire:
             boot, last = self.wire.boot, self.wire.last or 0
             held += [
-                (boot & EPOCH_MASK, seq, said.message)
-                for (client, at, seq), said in self.log.said.items()
+                (boot & EPOCH_MASK, seq)
+                for client, at, seq in self.log.said
                 if client == self.wire.client and at == boot and seq > last
             ]
         return [
-            (self.name, epoch, message.item)
-            for epoch, number, message in held
-            if isinstance(message, Discharge) and (epoch != host.epoch or number <= host.acknowledged)
+            (self.name, epoch, number) for epoch, number in held if epoch != host.epoch or number <= host.acknowledged
         ]
 
     def _exchange(self) -> None:

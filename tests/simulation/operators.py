@@ -48,15 +48,17 @@ class Operator:
         chance, names = self.world.chance, self._place.sort_plans[0].names
         chute = chance.choice(names.chutes)
         parcel = chance.choice(self._place.parcels[chance.choice(names.lines)])
-        verb, args = chance.choice([
-            ("chute.lock", {"chute": chute}),
-            ("chute.unlock", {"chute": chute}),
-            ("chute.change", {"chute": chute}),
-            ("intercept.add", {"waybills": [parcel.waybill]}),
-            ("intercept.remove", {"waybills": [parcel.waybill, "junk"]}),
-            ("trip.send", {"lane": chance.choice(LANES[:EXCEPTIONS])}),
-            ("digest", {}),
-        ])
+        verb, args = chance.choice(
+            [
+                ("chute.lock", {"chute": chute}),
+                ("chute.unlock", {"chute": chute}),
+                ("chute.change", {"chute": chute}),
+                ("intercept.add", {"waybills": [parcel.waybill]}),
+                ("intercept.remove", {"waybills": [parcel.waybill, "junk"]}),
+                ("trip.send", {"lane": chance.choice(LANES[:EXCEPTIONS])}),
+                ("digest", {}),
+            ]
+        )
         if verb == "chute.lock":
             self._locked.add(chute)
         self.ask(verb, args)

@@ -102,11 +102,13 @@ def _trips(chance: Random) -> list[tuple[int, int]]:
 
 
 def _rule(chance: Random, row: int, chutes: int) -> plans.Rule:
-    kind, target = chance.choice([
-        (Target.LANE, chance.randrange(EXCEPTIONS)),
-        (Target.CHUTE, chance.randrange(chutes)),
-        (Target.REJECT, int(Reason.OVERWEIGHT)),
-    ])
+    kind, target = chance.choice(
+        [
+            (Target.LANE, chance.randrange(EXCEPTIONS)),
+            (Target.CHUTE, chance.randrange(chutes)),
+            (Target.REJECT, int(Reason.OVERWEIGHT)),
+        ]
+    )
     return plans.Rule(
         row,
         kind,
@@ -146,8 +148,8 @@ def _sort_plan(rows: plans.Rows, version: str) -> SortPlan:
 
 
 def _parcels(line: int, chance: Random) -> list[Parcel]:
-    count = chance.randint(15, 60)
-    arrive_ns = sorted(OPENS_NS + chance.randrange(50 * SECOND) for _ in range(count))
+    count, spread_s = chance.randint(15, 60), chance.choice([20, 50])
+    arrive_ns = sorted(OPENS_NS + chance.randrange(spread_s * SECOND) for _ in range(count))
     return [_parcel(chance, t_ns, 1000 * line + at) for at, t_ns in enumerate(arrive_ns)]
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from plc_adapter.emulator import plant
 from sorter.core.state import counts, digest
 from sorter.ledger.journal import BatchRecord, PlanRecord, read
 from sorter.reasons import Reason, Refusal
@@ -23,6 +24,7 @@ from tests.simulation.world import World
 
 NOT_TAKEN: Final = frozenset({Refusal.REPEAT, Refusal.GAP, Refusal.UNKNOWN_CLIENT})
 KINDS: Final = {"Item": Kind.ITEM, "Scan": Kind.SCAN, "Discharge": Kind.DISCHARGE, "Chute": Kind.CHUTE}
+REPORTS: Final = {plant.Entered: Kind.ITEM, plant.Left: Kind.DISCHARGE, plant.Sensed: Kind.CHUTE}
 
 Message = tuple[str, int, int]
 """Client, boot, number."""
@@ -184,6 +186,7 @@ def judge(world: World, hub: Hub, lines: list[Line], log: Log, operator: Operato
     for fault in story.faults:
         world.violated(fault)
     _check_kept(world, story, log, operator)
+    _check_reports(world, story, log)
     _check_items(world, story, lines, log)
     _check_sums(world, story, standing)
     proof = prove(read(FOLDER, disk=hub.disk))
@@ -209,6 +212,22 @@ def _check_kept(world: World, story: Story, log: Log, operator: Operator) -> Non
     for waybill in operator.loaded:
         if waybill not in story.advised:
             world.violated(f"the advice of {waybill} was accepted and is lost")
+
+
+def _check_reports(world: World, story: Story, log: Log) -> None:
+    """What the PLC reported and was told is taken care of, counted: each report under its own number."""
+    counted = {
+        (client.removeprefix("plc-"), boot & EPOCH_MASK, seq): event
+        for (client, boot, seq), event in story.taken.items()
+        if client.startswith("plc-")
+    }
+    for key, report in log.reports.items():
+        event = counted.get(key)
+        if key in log.excused:
+            if isinstance(report, plant.Left):
+                log.untold.add((key[0], key[1], report.item))
+        elif event is None or event["kind"] != REPORTS[type(report)] or event["item"] != getattr(report, "item", 0):
+            world.violated(f"report {key} was {report} and counted as {event}")
 
 
 def _check_items(world: World, story: Story, lines: list[Line], log: Log) -> None:
