@@ -5,7 +5,7 @@ from typing import Any, Final
 import numpy as np
 
 from sorter import limits
-from sorter.core.jit import i64, kernel, multiply, u64
+from sorter.core.jit import i64, inlined, kernel, multiply, u64
 from sorter.core.prepared import Prepared
 from sorter.core.state import BUCKETS, State
 from sorter.core.trips import change_load
@@ -25,13 +25,13 @@ _HASH: Final = np.uint64(0x9E3779B97F4A7C15)
 assert BUCKETS & (BUCKETS - 1) == 0
 
 
-@kernel
+@inlined
 def bucket_of(line: int, epoch: int, item: int) -> int:
     block = u64((epoch << 34) ^ (line << 29) ^ (item >> 3))
     return (i64(multiply(block, _HASH) >> _BLOCKS_SHIFT) << 3) | (item & 7)
 
 
-@kernel
+@inlined
 def find_item(state: State, line: int, number: int) -> int:
     """Where the item of this number is; -1: it is not on the line."""
     epoch = i64(state.belts[line]["epoch"])
@@ -116,7 +116,7 @@ def _unlink(state: State, at: int) -> None:
         belt["newest"] = older
 
 
-@kernel
+@inlined
 def hear(state: State, at: int) -> None:
     """Note a word of an item: its time-out counts anew."""
     if state.items[at]["newer"] >= 0:
@@ -160,7 +160,7 @@ def _forget(state: State, at: int) -> None:
     state.totals[0]["free_item"] = at
 
 
-@kernel
+@inlined
 def next_decision(state: State, decisions: Rows) -> Any:
     """The next row to write; every field of it must be set, for rows are used again."""
     totals = state.totals[0]

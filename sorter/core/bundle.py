@@ -5,6 +5,7 @@ be read-only. Here the addresses and shapes are written down once, as words in m
 each array was checked against an example. Uncompiled, kernels take the tuple itself.
 """
 
+import hashlib
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -35,7 +36,8 @@ class Bundle(types.Type):
             kind: Any = Bundle(value) if isinstance(value, tuple) else _typeof(value)
             self.fields[name] = (self.words, kind)
             self.words += kind.words if isinstance(kind, Bundle) else 1 + getattr(kind, "ndim", 0)
-        super().__init__(name=f"Bundle({type(example).__name__}: {self.fields})")
+        content = hashlib.sha256(repr(self.fields).encode()).hexdigest()[:16]  # symbols carry the name: keep it short
+        super().__init__(name=f"{type(example).__name__}_{content}")
 
 
 _register_model(Bundle)(models.OpaqueModel)

@@ -1,6 +1,6 @@
 """Which chute of a lane an item drops into: open, and the least loaded for its capacity."""
 
-from sorter.core.jit import i64, kernel
+from sorter.core.jit import i64, inlined, kernel
 from sorter.core.prepared import Prepared
 from sorter.core.state import State
 from sorter.records import NONE_16, ChuteState
@@ -10,7 +10,7 @@ FULL = int(ChuteState.FULL)
 CHANGING = int(ChuteState.CHANGING)
 
 
-@kernel
+@inlined
 def is_open(state: State, plan: Prepared, chute: int) -> bool:
     """The PLC and the operator let items in, and the load unit is not full by count."""
     row = state.chutes[chute]
@@ -29,7 +29,7 @@ def has_open_chute(state: State, plan: Prepared, line: int, lane: int) -> bool:
     return False
 
 
-@kernel
+@inlined
 def pick_chute(state: State, plan: Prepared, line: int, lane: int) -> tuple[int, int, bool]:
     """The least loaded open chute, the second best, and whether the first is the least loaded of all.
 

@@ -68,9 +68,25 @@ if not UNCOMPILED:
     _numba.config.CACHE_DIR = str(private_folder(_home / f"kernels-{_sources_digest()}-{_mode}"))
 
 
+_KERNEL: Final = {"error_model": "numpy", "_nrt": False}  # it can neither allocate nor count references
+_INNER: Final = {**_KERNEL, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+
+def entry(function: Kernel) -> Kernel:
+    """Compile a function that Python calls, on its first call, and keep the code with all it calls."""
+    compiled: Kernel = _numba.njit(cache=True, **_KERNEL)(function)
+    return compiled
+
+
 def kernel(function: Kernel) -> Kernel:
-    """Compile `function` on its first call. It can neither allocate nor count references."""
-    compiled: Kernel = _numba.njit(cache=True, error_model="numpy", _nrt=False)(function)
+    """Compile a function that only kernels call."""
+    compiled: Kernel = _numba.njit(**_INNER)(function)
+    return compiled
+
+
+def inlined(function: Kernel) -> Kernel:
+    """As `kernel`, for the few lines every scan goes through: no call is left of them, at the price of compile time."""
+    compiled: Kernel = _numba.njit(forceinline=True, **_INNER)(function)
     return compiled
 
 
@@ -127,4 +143,4 @@ if UNCOMPILED:
     prefetch, trailing_zeros, multiply = _prefetch_slow, _trailing_zeros_slow, _multiply_slow
 else:
     prefetch, trailing_zeros = _intrinsic(_prefetch_type), _intrinsic(_trailing_zeros_type)
-    multiply = kernel(_multiply_fast)
+    multiply = inlined(_multiply_fast)

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from sorter import limits
-from sorter.core.jit import i64, kernel, multiply, u64
+from sorter.core.jit import entry, i64, inlined, kernel, multiply, u64
 from sorter.records import Bits, Ints64
 
 LINE_WORDS: Final = 8
@@ -79,7 +79,7 @@ def is_crowded(manifest: Manifest, more: int) -> bool:
 def grown(manifest: Manifest, more: int) -> Manifest:
     """The manifest with room for `more` further waybills; its lines move over with later changes."""
     if len(manifest.old):
-        move_lines(manifest, len(manifest.old))
+        _move_all(manifest)
     wanted = min(int(manifest.counts[USED]) + more, limits.ADVICES_MAX)
     line_count = max(wanted * 100 // (LINE_KEYS * ROOMY_PERCENT) + 1, len(manifest.lines))
     counts = manifest.counts.copy()
@@ -111,7 +111,7 @@ def _entries(lines: Bits) -> Bits:
     return used
 
 
-@kernel
+@inlined
 def home_line(hi: Any, lo: Any, line_count: int) -> int:
     """The line where the search for a key begins."""
     mixed = multiply(hi, _HASH_HI) ^ multiply(lo, _HASH_LO)
@@ -119,7 +119,7 @@ def home_line(hi: Any, lo: Any, line_count: int) -> int:
     return i64(multiply(mixed, u64(line_count)) >> _HALF)
 
 
-@kernel
+@inlined
 def kind_of(payload: int) -> tuple[int, int, int]:
     """Carrier, service and flow."""
     return (payload >> CARRIER_AT) & 31, (payload >> SERVICE_AT) & 15, (payload >> FLOW_AT) & 1
@@ -171,9 +171,29 @@ def lookup(manifest: Manifest, hi: Any, lo: Any) -> int:
     return lookup_from(manifest, home_line(hi, lo, len(manifest.lines)), hi, lo)
 
 
-@kernel
+@inlined
 def lookup_from(manifest: Manifest, home: int, hi: Any, lo: Any) -> int:
-    """As `lookup`, for a key whose home line is known already."""
+    """As `lookup`, for a key whose home line is known already.
+
+    Which place of its home line a key has is chance: all three are read, and none is guessed.
+    """
+    line = manifest.lines[home]
+    first = (line[0] == hi) & (line[1] == lo)
+    second = (line[2] == hi) & (line[3] == lo)
+    third = (line[4] == hi) & (line[5] == lo)
+    if first | second | third:
+        low, high = line[6], line[7]
+        payload = (high >> u64(PAYLOAD_BITS - _LOW_BITS)) if third else low
+        payload = (low >> u64(PAYLOAD_BITS)) | (high << u64(_LOW_BITS)) if second else payload
+        return i64(payload & u64(_MASK))
+    if line[4] == u64(0) and len(manifest.old) == 0:
+        return NOTHING
+    return _lookup_further(manifest, home, hi, lo)
+
+
+@kernel
+def _lookup_further(manifest: Manifest, home: int, hi: Any, lo: Any) -> int:
+    """In the lines after a full home line, then in the table the manifest grew from."""
     lines, old = manifest.lines, manifest.old
     found = find(lines, home, hi, lo)
     if found >= 0:
@@ -219,6 +239,11 @@ def _insert(lines: Any, hi: Any, lo: Any, payload: int) -> None:
     lines[at, 2 * place] = hi
     lines[at, 2 * place + 1] = lo
     write_payload(lines[at], place, payload)
+
+
+@entry
+def _move_all(manifest: Manifest) -> None:
+    move_lines(manifest, len(manifest.old))
 
 
 @kernel

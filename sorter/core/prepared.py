@@ -24,7 +24,7 @@ from sorter.records import (
     Words32,
 )
 
-CELLS: Final = 4096
+CELLS: Final = 1 << 14  # 16 g, 4 mm
 LENGTH_MAX_MM: Final = limits.SIZE_MAX_MM
 
 
@@ -106,9 +106,7 @@ def prepare(plan: Plan) -> Prepared:
 def _automaton(waybills: Waybills) -> Automaton:
     states, classes = waybills.next_state.shape
     if states > limits.WAYBILL_STATES_MAX or classes > 255 or int(waybills.classes.max()) >= classes:
-        raise ValueError(
-            f"the waybill automaton has {states} states, {classes} classes; the core takes 4096, 255"
-        )
+        raise ValueError(f"the waybill automaton has {states} states, {classes} classes; the core takes 4096, 255")
     class_bits = classes.bit_length()  # of 0..classes: one more, which kills
     rows = np.zeros((states, 1 << class_bits), np.uint16)
     rows[:, :classes] = waybills.next_state

@@ -3,11 +3,11 @@
 from typing import Any, Final, NamedTuple
 
 from sorter.core.barcode import prefix_key
-from sorter.core.jit import i64, kernel, trailing_zeros, u64
+from sorter.core.jit import i64, inlined, kernel, trailing_zeros, u64
 from sorter.core.prepared import Prepared, Ruler
 from sorter.core.state import State
 from sorter.core.trips import DAY_NS, MINUTE_NS, week_ns
-from sorter.records import NONE_8, NONE_16, Bytes, Ints32, SortCodes
+from sorter.records import NONE_8, NONE_16, Bytes, Ints32, SortCodes, Words32
 
 DASH: Final = ord("-")
 FOR_EVER_NS: Final = (1 << 63) - 1
@@ -36,7 +36,7 @@ def interval(edges: Ints32, value: int) -> int:
     return low
 
 
-@kernel
+@inlined
 def measure(ruler: Ruler, value: int) -> int:
     """As `interval`, with the same few steps for every value."""
     bounded = min(value, ruler.value_max)
@@ -47,7 +47,7 @@ def measure(ruler: Ruler, value: int) -> int:
     return found
 
 
-@kernel
+@inlined
 def find_row(plan: Prepared, who: Parcel, minute: int) -> int:
     """The first row whose bit is set in one vector of every dimension; -1: none."""
     rules = plan.rules
@@ -108,7 +108,7 @@ def carriers_of(plan: Prepared, accepted: Any) -> Any:
 
 @kernel
 def station_of_labels(
-    plan: Prepared, codes: Bytes, rows: Ints32, waybill_bits: Any, first: int, count: int, accepted: Any
+    plan: Prepared, codes: Bytes, rows: Words32, waybill_bits: Any, first: int, count: int, accepted: Any
 ) -> tuple[int, int]:
     """The station and carrier that the sort codes on a label name; NONE_16 when they name none, or two.
 

@@ -11,7 +11,7 @@ from sorter.core import manifest as advices
 from sorter.core.barcode import match_codes
 from sorter.core.belt import find_item, hear, next_decision, open_item
 from sorter.core.chutes import is_open, pick_chute
-from sorter.core.jit import i64, kernel, prefetch, u64
+from sorter.core.jit import i64, inlined, kernel, prefetch, u64
 from sorter.core.prepared import Prepared
 from sorter.core.route import Parcel, find_row, look_at_clock, station_of_labels
 from sorter.core.state import CODES_STAGED_MAX, SCANS_STAGED_MAX, State
@@ -73,7 +73,7 @@ def stage_run(state: State, plan: Prepared, batch: Batch, begin: int) -> int:
     return end
 
 
-@kernel
+@inlined
 def _send_for(state: State, staged: Any) -> None:
     """Ask memory for the lines of the manifest where a staged scan's waybill must be."""
     if staged["outcome"] == PLANNED:
@@ -85,7 +85,7 @@ def _send_for(state: State, staged: Any) -> None:
             prefetch(old, advices.home_line(hi, lo, len(old)))
 
 
-@kernel
+@inlined
 def _look_up(state: State, plan: Prepared, event: Any, staged: Any) -> None:
     """The payload of a staged scan's waybill, and the row of the decision table that it leads to."""
     payload = advices.NOTHING
@@ -123,7 +123,7 @@ def _gather(state: State, batch: Batch, begin: int) -> tuple[int, int]:
     return end, code_count
 
 
-@kernel
+@inlined
 def _fold_codes(state: State, batch: Batch, at: int) -> None:
     """Make one waybill of a scan's codes, or say why there is none. An empty code was not read."""
     work = state.work
@@ -173,7 +173,7 @@ def decide_scan(state: State, plan: Prepared, batch: Batch, decisions: Rows, eve
     _write_divert(state, decisions, item, choice, deadline_ns, event_at, staged["outcome"] == PLANNED)
 
 
-@kernel
+@inlined
 def _count_lap(plan: Prepared, item: Any, event: Any, happened_ns: int) -> None:
     """Take the scanner's count of laps, or infer one more from the time since the last scan."""
     if event["lap"] != NONE_8:
@@ -183,7 +183,7 @@ def _count_lap(plan: Prepared, item: Any, event: Any, happened_ns: int) -> None:
     item["scanned_ns"] = happened_ns
 
 
-@kernel
+@inlined
 def _identify(state: State, plan: Prepared, batch: Batch, event: Any, item: Any, staged: Any) -> None:
     """Join what this scan tells with what earlier ones told of the item.
 
@@ -228,7 +228,7 @@ def _read_labels(state: State, plan: Prepared, batch: Batch, event: Any, item: A
         staged["row"] = find_row(plan, who, i64(work.moment[0]["minute"]))
 
 
-@kernel
+@inlined
 def _choose(state: State, plan: Prepared, item: Any, staged: Any) -> Choice:
     """The same answer while it is good; else choose as if the item had been told nothing, and tell it."""
     _count_told(state, item, -1)
@@ -248,7 +248,7 @@ def _choose(state: State, plan: Prepared, item: Any, staged: Any) -> Choice:
     return choice
 
 
-@kernel
+@inlined
 def _count_told(state: State, item: Any, change: int) -> None:
     """Count an item in (+1) or out (-1) of the chute and the trip it was told."""
     if item["chute"] != NONE_16:
@@ -256,7 +256,7 @@ def _count_told(state: State, item: Any, change: int) -> None:
         change_load(state, i64(item["trip"]), i64(item["trip_ns"]), change)
 
 
-@kernel
+@inlined
 def _still_good(state: State, plan: Prepared, item: Any) -> bool:
     """Whether the item was told a chute of its own stream that is still open."""
     sorted_out = item["reason"] <= ALTERNATE
@@ -282,7 +282,7 @@ def _nothing(reason: int, row: int, lane: int) -> Choice:
     return Choice(reason, row, lane, lane, NONE_16, 0, NONE_16, NONE_16)
 
 
-@kernel
+@inlined
 def _choose_anew(state: State, plan: Prepared, item: Any, staged: Any) -> Choice:
     """Steps 1 to 6 of DESIGN §4."""
     outcome, payload, hit = i64(staged["outcome"]), i64(staged["payload"]), i64(staged["row"])
@@ -306,14 +306,14 @@ def _choose_anew(state: State, plan: Prepared, item: Any, staged: Any) -> Choice
     return _reject(state, plan, item, target, row)
 
 
-@kernel
+@inlined
 def _weight_g(event: Any, payload: int) -> int:
     """As measured, else as declared."""
     measured_g = i64(event["weight_g"])
     return measured_g if measured_g > 0 else payload >> advices.WEIGHT_AT
 
 
-@kernel
+@inlined
 def _by_lane(state: State, plan: Prepared, item: Any, lane: int, row: int) -> Choice:
     """A place in a trip of the lane, or where it spills to, and the least loaded chute there."""
     line = i64(item["line"])
@@ -348,7 +348,7 @@ def _by_chute(state: State, plan: Prepared, item: Any, wanted: int, row: int) ->
     return Choice(reason, row, lane, lane, trip, trip_ns, chute, alternate)
 
 
-@kernel
+@inlined
 def _place(state: State, plan: Prepared, item: Any, lane: int, may_spill: bool) -> tuple[int, int, int]:
     """The place an item already holds for this lane while its trip has not left, else a new one."""
     held_ns = i64(item["trip_ns"])
@@ -378,7 +378,7 @@ def _no_chute(state: State, plan: Prepared, item: Any, lane: int, row: int) -> C
     return _nothing(RECIRCULATE, row, lane)
 
 
-@kernel
+@inlined
 def _tell(state: State, item: Any, choice: Choice) -> None:
     """Note what goes to the PLC now, and count the item in."""
     item["reason"], item["row"], item["plan"] = choice.reason, choice.row, state.totals[0]["plan"]
@@ -389,14 +389,14 @@ def _tell(state: State, item: Any, choice: Choice) -> None:
     take_place(state, choice.trip, choice.trip_ns)
 
 
-@kernel
+@inlined
 def _tell_nothing(item: Any, reason: int) -> None:
     """Note why an item that was never told a chute has none."""
     if item["chute"] == NONE_16:
         item["reason"] = reason
 
 
-@kernel
+@inlined
 def _write_divert(
     state: State, decisions: Rows, item: Any, choice: Choice, deadline_ns: int, event_at: int, known: bool
 ) -> None:

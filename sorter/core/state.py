@@ -13,7 +13,7 @@ from sorter import limits
 from sorter.core import manifest as advices
 from sorter.core.manifest import Manifest
 from sorter.reasons import Reason, Refusal
-from sorter.records import Bits, Ints32, Ints64, Rows
+from sorter.records import Bits, Ints32, Ints64, Rows, Words32
 
 BUCKETS: Final = 2 * limits.ITEMS_ON_BELT_MAX
 SCANS_STAGED_MAX: Final = 256
@@ -121,12 +121,10 @@ assert ITEM.itemsize == 128
 class Work(NamedTuple):
     """What a kernel needs for a moment; it means nothing between two steps."""
 
-    rows: Ints32  # [CODES_STAGED_MAX] the code rows of a run of scans
-    lengths: Ints32  # [CODES_STAGED_MAX]
-    states: Ints32  # [CODES_STAGED_MAX] where the automaton stands for each code
-    code_hi: Bits  # [CODES_STAGED_MAX]
+    rows: Words32  # [CODES_STAGED_MAX + 1] the code rows of a run of scans
+    code_hi: Bits  # [CODES_STAGED_MAX + 1]
     code_lo: Bits
-    accepted: Bits  # [CODES_STAGED_MAX] the patterns each code fits; 0: no waybill
+    accepted: Bits  # [CODES_STAGED_MAX + 1] the patterns each code fits; 0: no waybill
     scans: Rows  # STAGED[SCANS_STAGED_MAX]
     moment: Rows  # MOMENT[1]
     old_trips: Rows  # TRIP_LOAD[TRIPS_MAX]
@@ -204,11 +202,9 @@ def new_state() -> State:
 
 
 def _new_work() -> Work:
-    codes = CODES_STAGED_MAX
+    codes = CODES_STAGED_MAX + 1  # an odd one gets a partner
     return Work(
-        rows=np.zeros(codes, np.int32),
-        lengths=np.zeros(codes, np.int32),
-        states=np.zeros(codes, np.int32),
+        rows=np.zeros(codes, np.uint32),
         code_hi=np.zeros(codes, np.uint64),
         code_lo=np.zeros(codes, np.uint64),
         accepted=np.zeros(codes, np.uint64),

@@ -13,7 +13,7 @@ from sorter.core.barcode import match_codes
 from sorter.core.belt import end_item, end_overdue, find_item, hear, open_item, refuse
 from sorter.core.bundle import bind, reader
 from sorter.core.chutes import report
-from sorter.core.jit import UNCOMPILED, i64, kernel, u64
+from sorter.core.jit import UNCOMPILED, entry, i64, inlined, kernel, u64
 from sorter.core.prepared import Prepared, prepare
 from sorter.core.route import look_at_clock
 from sorter.core.scan import decide_scan, stage_run
@@ -102,7 +102,7 @@ _state_reader: Final = reader(states.EXAMPLE)
 _plan_reader: Final = reader(plans.EXAMPLE)
 
 
-@kernel
+@entry
 def _step_at(state_at: int, plan_at: int, events: Rows, codes: Bytes, decisions: Rows) -> int:
     return _step(_state_reader(state_at), _plan_reader(plan_at), Batch(events, codes), decisions)
 
@@ -141,7 +141,7 @@ def _apply_scans(state: State, plan: Prepared, batch: Batch, decisions: Rows, be
     return end
 
 
-@kernel
+@inlined
 def _admit(state: State, plan: Prepared, event: Any) -> int:
     """Advance the time; take each numbered event once and in order; refuse a line that is not there."""
     totals = state.totals[0]

@@ -8,7 +8,7 @@ from typing import Final
 
 from sorter import limits
 from sorter.core.chutes import has_open_chute
-from sorter.core.jit import i64, kernel
+from sorter.core.jit import i64, inlined, kernel
 from sorter.core.prepared import Prepared
 from sorter.core.state import State
 from sorter.records import NONE_16
@@ -32,13 +32,13 @@ def departure_ns(plan: Prepared, trip: int, after_ns: int) -> int:
     return after_ns + (ahead_ns if ahead_ns > 0 else ahead_ns + WEEK_NS)
 
 
-@kernel
+@inlined
 def open_from_ns(state: State, lane: int) -> int:
     """A cut-off later than this can still be reached."""
     return max(i64(state.totals[0]["now_ns"]), i64(state.lanes[lane]["sent_ns"]))
 
 
-@kernel
+@inlined
 def current_trip(state: State, plan: Prepared, lane: int) -> int:
     """The index of a lane's current trip; the lane must have one. Leaves its cut-off in state.lanes."""
     row = state.lanes[lane]
@@ -54,19 +54,19 @@ def current_trip(state: State, plan: Prepared, lane: int) -> int:
     return i64(row["trip"])
 
 
-@kernel
+@inlined
 def trip_count(plan: Prepared, lane: int) -> int:
     return i64(plan.trip_at[lane + 1]) - i64(plan.trip_at[lane])
 
 
-@kernel
+@inlined
 def has_room(state: State, plan: Prepared, trip: int, cutoff_ns: int) -> bool:
     capacity = i64(plan.trips[trip]["capacity"])
     row = state.trips[trip]
     return capacity == 0 or row["cutoff_ns"] != cutoff_ns or row["load"] < capacity
 
 
-@kernel
+@inlined
 def change_load(state: State, trip: int, cutoff_ns: int, change: int) -> None:
     """Take (+1) or give back (-1) a place in a departure; nothing when it counts another one by now."""
     if cutoff_ns == 0:
@@ -76,7 +76,7 @@ def change_load(state: State, trip: int, cutoff_ns: int, change: int) -> None:
         row["load"] += change
 
 
-@kernel
+@inlined
 def take_place(state: State, trip: int, cutoff_ns: int) -> None:
     """Count one more item for a departure that is still to come."""
     if cutoff_ns == 0:
