@@ -113,7 +113,7 @@ _EXCEPTIONS: Final[list[Row]] = [
     ("intercept|cancelled", LINE_NAME, 1004),
     ("max_laps", LINE_NAME, SPARE_CHUTE),
 ]
-_UNROOMY: Final = 60  # items in a chute
+_CHUTE_ITEMS: Final = 120
 
 
 def _station(at: int) -> Row:
@@ -140,7 +140,7 @@ def _chutes(roomy: bool) -> Iterable[Row]:
     """Two of its own for each lane; every fourth serves a second lane too."""
     for at in range(2 * LANES):
         lanes = f"L{at % LANES:03d}" + (f"|L{(at + 1) % LANES:03d}" if at % 4 == 0 else "")
-        yield 1 + at, LINE_NAME, 35 + 2 * at, lanes, 1_000_000 if roomy else _UNROOMY
+        yield 1 + at, LINE_NAME, 35 + 2 * at, lanes, 1_000_000 if roomy else _CHUTE_ITEMS
     for exception in _EXCEPTIONS:
         yield exception[2], LINE_NAME, 440, "EXC", ""
 
