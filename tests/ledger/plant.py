@@ -48,7 +48,7 @@ CHUTE_LANE = (0, 1, 2, 3, 0, 1, 3)
 CHUTE_LINE = (0, 0, 0, 0, 1, 1, 1)
 
 
-def sort_plan(version: str = "a" * 64) -> SortPlan:
+def sort_plan(version: str = "a" * 64, minutes: tuple[int, int] = (480, 840)) -> SortPlan:
     """Three lanes and one for exceptions; the first leaves every day at 08:00 and 14:00."""
     no_bits, no_numbers, no_bytes = np.zeros((1, 1), np.uint64), np.zeros(0, np.uint16), np.zeros(0, np.uint8)
     no_edges = np.zeros(0, np.int32)
@@ -64,7 +64,7 @@ def sort_plan(version: str = "a" * 64) -> SortPlan:
         station_lane=np.array([0, 1, 2], np.uint16),
         lane_spill=np.full(len(LANES), NONE_16, np.uint16),
         trip_at=np.array([0, 14, 14, 14, 14], np.uint32),
-        trips=np.array([(day * 1440 + minute, 10, 20) for day in range(7) for minute in (480, 840)], TRIP),
+        trips=np.array([(day * 1440 + minute, 10, 20) for day in range(7) for minute in minutes], TRIP),
         chute_at=np.zeros(2 * len(LANES) + 1, np.uint32),
         lane_chutes=np.zeros(0, np.uint16),
         chute_line=np.array(CHUTE_LINE, np.uint8),
@@ -190,6 +190,18 @@ class Plant:
     def _new_number(self) -> int:
         self.number += 1
         return self.number
+
+    def drop(self, lane: int = 0, trip: int = NONE_16) -> Truth:
+        """One item from induction to chute 101."""
+        item = self._open_item(0, self._new_number())
+        self._event(Kind.SCAN, line=0, item=item.number, **self._read())
+        item.waybill = f"YT{item.serial:013d}"
+        hi, lo = waybill_key(item.waybill)
+        told = {"lane": lane, "trip": trip, "waybill_hi": hi, "waybill_lo": lo}
+        self._tell(item, Reason.PLANNED, 0, NONE_16, told)
+        self._event(Kind.DISCHARGE, line=0, item=item.number, chute=0)
+        self._end(item, Reason.PLANNED, 0)
+        return item
 
     def _open_item(self, line: int, number: int) -> Truth:
         item = Truth(len(self.truth) + 1, line, number, self.now_ns)

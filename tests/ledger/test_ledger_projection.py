@@ -22,7 +22,7 @@ from sorter.ledger.projection import Projection, run
 from sorter.ledger.reader import Day, NotReady, Reader
 from sorter.ledger.schema import DATABASE_NAME
 from sorter.reasons import Reason
-from sorter.records import NONE_16, Kind, Verb, Verdict, waybill_key
+from sorter.records import NONE_16, ChuteState, Discharge, Kind, Verb, Verdict, plan_to_bytes
 from tests.ledger.plant import CHUTES, HOUR_NS, MINUTE_NS, MONDAY, OFFSET_NS, SORTED, Plant, sort_plan
 
 ROOT = Path(__file__).parents[2]
@@ -157,12 +157,8 @@ def test_a_trip_sent_off(tmp_path: Path) -> None:
             plant._event(Kind.COMMAND, value=Verb.TRIP_SEND, station=0, **plant._codes(b"", b"ops"))
             plant.flush(journal)
             project(tmp_path)  # what was sent off is remembered by the next one
-        for _ in range(2):
-            item = plant._open_item(0, plant._new_number())
-            plant._event(Kind.SCAN, line=0, item=item.number, **plant._read())
-            plant._tell(item, Reason.PLANNED, 0, NONE_16, {"lane": 0, "trip": 2 * len(plant.truth) % 4})
-            plant._event(Kind.DISCHARGE, line=0, item=item.number, chute=0)
-            plant._end(item, Reason.PLANNED, 0)
+        plant.drop(trip=2)
+        plant.drop(trip=0)
         plant.flush(journal)
     project(tmp_path)
     with Reader(tmp_path) as reader:
@@ -172,25 +168,76 @@ def test_a_trip_sent_off(tmp_path: Path) -> None:
         ] * 2
 
 
+def test_the_same_answer_after_the_cut_off_keeps_its_trip(tmp_path: Path) -> None:
+    plant = Plant(1, start_ns=MONDAY + 7 * HOUR_NS)
+    with Journal.open(tmp_path, segment_bytes=1 << 20) as journal:
+        plant.begin(journal)
+        item = plant._open_item(0, 1)
+        for _ in range(2):
+            plant._event(Kind.SCAN, line=0, item=1, **plant._read())
+            plant._tell(item, Reason.PLANNED, 0, NONE_16, {"lane": 0, "trip": 0})
+            plant.now_ns += 2 * HOUR_NS
+        plant._event(Kind.DISCHARGE, line=0, item=1, chute=0)
+        plant._end(item, Reason.PLANNED, 0)
+        plant.flush(journal)
+    project(tmp_path)
+    with Reader(tmp_path) as reader:
+        assert [trip.load for trip in reader.report("2025-11-10").trips] == [1, 0]
+
+
+def test_a_departure_at_midnight_is_of_the_day_it_begins(tmp_path: Path) -> None:
+    plant = Plant(1)
+    with Journal.open(tmp_path, segment_bytes=1 << 20) as journal:
+        plant.begin(journal, sort_plan(minutes=(0, 1439)))
+    project(tmp_path)
+    with Reader(tmp_path) as reader:
+        trips = reader.report("2025-11-12").trips
+    assert [trip.cutoff_ns - MONDAY - 2 * DAY_NS for trip in trips] == [0, 1439 * MINUTE_NS]
+
+
+def test_a_number_used_again_before_its_former_item_ended(tmp_path: Path) -> None:
+    """After a restart of the PLC: what comes of the number is the new item's."""
+    plant = Plant(1)
+    with Journal.open(tmp_path, segment_bytes=1 << 20) as journal:
+        plant.begin(journal)
+        for _ in range(2):
+            plant._event(Kind.ITEM, line=0, item=5)
+            plant._open_item(0, 5)
+        plant._event(Kind.TICK)
+        plant._end(plant.truth[0], Reason.LOST)
+        plant._event(Kind.DISCHARGE, line=0, item=5, value=Discharge.PASSED, chute=NONE_16)
+        plant.flush(journal)
+    project(tmp_path)
+    assert [(row[0], row[4]) for row in tables(tmp_path)["discharge"]] == [(2, "passed")]
+
+
+def test_a_plan_waits_for_its_event_across_a_restart(tmp_path: Path) -> None:
+    plant = Plant(1)
+    with Journal.open(tmp_path, segment_bytes=1 << 20) as journal:
+        journal.append_plan(1, plan_to_bytes(sort_plan()))
+        project(tmp_path)
+        plant._event(Kind.PLAN, chute=1)
+        plant.flush(journal)
+    project(tmp_path)
+    with Reader(tmp_path) as reader:
+        assert len(reader.chutes()) == len(CHUTES)
+
+
 def test_a_load_unit_ends_with_its_change(tmp_path: Path) -> None:
     plant = Plant(1)
     with Journal.open(tmp_path, segment_bytes=1 << 20) as journal:
         plant.begin(journal)
-        for turn in range(3):
-            item = plant._open_item(0, plant._new_number())
-            plant._event(Kind.SCAN, line=0, item=item.number, **plant._read())
-            item.waybill = f"YT000000000000{turn}"
-            hi, lo = waybill_key(item.waybill)
-            plant._tell(item, Reason.PLANNED, 0, NONE_16, {"waybill_hi": hi, "waybill_lo": lo})
-            plant._event(Kind.DISCHARGE, line=0, item=item.number, chute=0)
-            plant._end(item, Reason.PLANNED, 0)
-            if turn == 1:
-                plant._event(Kind.COMMAND, value=Verb.CHANGE, chute=0, **plant._codes(b"", b"ops"))
+        for states in (["full"], ["full", "open"], ["blocked", "open"], ["changing", "open"], []):
+            plant.drop()
+            for state in states:
+                plant._event(Kind.CHUTE, line=0, chute=0, value=ChuteState[state.upper()])
+        plant._event(Kind.COMMAND, value=Verb.CHANGE, chute=0, **plant._codes(b"", b"ops"))
+        plant.drop()
         plant.flush(journal)
     project(tmp_path)
     with Reader(tmp_path) as reader:
         units = [reader.trace(item.waybill)["items"][0]["load_unit"] for item in plant.truth]  # type: ignore[index] # known
-        assert units == ["101-1", "101-1", "101-2"]
+        assert units == ["101-1", "101-1", "101-2", "101-2", "101-3", "101-4"]
         assert {row["chute"]: row["items"] for row in reader.chutes()} == dict.fromkeys(CHUTES, 0) | {101: 1}
 
 
