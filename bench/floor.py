@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from sorter.core.jit import i64, kernel, prefetch, u64
+from sorter.core.jit import entry, i64, inlined, prefetch, u64
 from sorter.core.manifest import home_line
 from sorter.records import Bits, Bytes, Ints64
 
@@ -27,7 +27,7 @@ def as_words(codes: Bytes) -> Bits:
     return codes.view(np.uint64)
 
 
-@kernel
+@entry
 def touch(words: Bits, lines: Bits, homes: Ints64) -> int:
     """Touch the home line of every code; returns the sum of what was read. `homes`: int64[AHEAD], scratch."""
     total = u64(0)
@@ -43,7 +43,7 @@ def touch(words: Bits, lines: Bits, homes: Ints64) -> int:
     return i64(total)
 
 
-@kernel
+@inlined
 def pack(words: Bits, at: int) -> tuple[Any, Any]:
     """The key of a code of digits and letters, as records.waybill_key makes it."""
     first = _eight((words[at, 0] >> u64(8)) | (words[at, 1] << u64(56)))
@@ -54,7 +54,7 @@ def pack(words: Bits, at: int) -> tuple[Any, Any]:
     return hi, lo + _eight(last) if last != u64(0) else lo
 
 
-@kernel
+@inlined
 def _eight(text: Any) -> Any:
     """The base-40 number of eight characters, the first in the lowest byte; a zero byte counts 0."""
     there = ((text + _LOW_7) >> u64(7)) & _ONES

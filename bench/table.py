@@ -13,7 +13,7 @@ import numpy as np
 from bench import peers, queries, workload
 from bench.measure import NS_PER_S, Result, hash_of, median_ratio, note, one_core, three_digits
 from bench.queries import Queries
-from sorter.core.jit import kernel
+from sorter.core.jit import entry
 from sorter.core.prepared import Prepared, prepare
 from sorter.core.route import Parcel, find_row, interval
 from sorter.records import Ints32
@@ -29,7 +29,7 @@ class Size(NamedTuple):
     rounds: int = 9
 
 
-@kernel
+@entry
 def decide(plan: Prepared, asked: Queries, rows: Ints32) -> None:
     """The number of the first row that applies to each query, into `rows`; 0: none."""
     edges = plan.rules.minute_edges

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from bench import core, daemon, floor, latency, measure, peers, queries, table, 
 from bench.__main__ import BENCHMARKS, text
 from bench.tables import FORMATS
 from sorter import limits
+from sorter.core.jit import entry
 from sorter.core.manifest import home_line
 from sorter.records import waybill_key
 
@@ -81,6 +83,16 @@ def test_waybills_are_all_different_and_of_every_format() -> None:
         assert len(code) == len(form.prefix) + form.digits + len(form.suffix)
 
 
+@entry
+def packed(words: Any, at: int) -> tuple[Any, Any]:
+    return floor.pack(words, at)
+
+
+@entry
+def home(hi: Any, lo: Any, line_count: int) -> int:
+    return home_line(hi, lo, line_count)
+
+
 def test_the_floor_makes_the_keys_of_the_core() -> None:
     codes = workload.waybill_codes(np.arange(200))
     codes[0] = np.frombuffer(bytes([24]) + b"ABCDEFGHIJKL0123456789YZ" + bytes(7), np.uint8)
@@ -91,8 +103,8 @@ def test_the_floor_makes_the_keys_of_the_core() -> None:
     homes = []
     for at, row in enumerate(codes):
         hi, lo = waybill_key(bytes(row[1 : 1 + row[0]]).decode())
-        assert [int(half) for half in floor.pack(words, at)] == [hi, lo]
-        homes.append(home_line(np.uint64(hi), np.uint64(lo), 977))
+        assert [int(half) for half in packed(words, at)] == [hi, lo]
+        homes.append(home(np.uint64(hi), np.uint64(lo), 977))
     assert floor.touch(words, lines, np.zeros(floor.AHEAD, np.int64)) == sum(homes)
 
 
