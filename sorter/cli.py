@@ -224,6 +224,23 @@ def replay(folder: Path, as_json: bool) -> None:
         sys.exit(FAILURE)
 
 
+@main.command()
+@click.option("--listen", default="127.0.0.1:9570", show_default=True, metavar="HOST:PORT")
+@site_option
+def metrics(listen: str, folder: Path) -> None:
+    """Answer Prometheus's scrapes at http://HOST:PORT/metrics, beside the daemon.
+
+    Example: sorter metrics --site my-hub --listen 127.0.0.1:9570
+    """
+    from sorter import metrics as exporter  # noqa: PLC0415 # starts a web server; no other command needs it
+
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdigit():
+        raise click.BadParameter(f'"{listen}" is not HOST:PORT', param_hint="--listen")
+    with refusals():
+        exporter.serve(load_site(folder).wire.live, host, int(port))
+
+
 @main.group(name="advice")
 def advice_group() -> None:
     """Carriers' advices."""

@@ -16,6 +16,7 @@ class Latency:
     def __init__(self) -> None:
         self.counts: NDArray[np.int64] = np.zeros(_BUCKETS, np.int64)
         self.max_ns = 0
+        self.sum_ns = 0
 
     def add(self, durations_ns: NDArray[np.int64]) -> None:
         """Count durations; one below 1 ns counts as 1 ns."""
@@ -24,6 +25,7 @@ class Latency:
         buckets = np.log2(np.maximum(durations_ns, 1)) * _PER_DOUBLING
         self.counts += np.bincount(np.minimum(buckets.astype(np.int64), _BUCKETS - 1), minlength=_BUCKETS)
         self.max_ns = max(self.max_ns, int(durations_ns.max()))
+        self.sum_ns += int(durations_ns.sum())
 
     def percentile_ms(self, share: float) -> float:
         """The upper edge of the bucket below which `share` (0..1) of the durations lie, in ms."""

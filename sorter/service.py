@@ -16,7 +16,7 @@ import sys
 import time
 from contextlib import ExitStack, closing
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import zmq
@@ -119,8 +119,19 @@ def _turn_until(stop: _Stop, daemon: Daemon, standing: Standing, live: Publisher
             beat_s = now_s + BEAT_S
             notify("WATCHDOG=1")
             projection.keep()
-            figures = counts(standing.state)._asdict() | {"t_ns": standing.last_t_ns}
-            live.send(b"counts", msgspec.msgpack.encode(figures))
+            live.send(b"counts", msgspec.msgpack.encode(_figures(daemon, standing)))
+
+
+def _figures(daemon: Daemon, standing: Standing) -> dict[str, Any]:
+    """What screens and metrics are told, a few times a second."""
+    assert standing.sort_plan is not None
+    latency = daemon.traffic.latency
+    return counts(standing.state)._asdict() | {
+        "t_ns": standing.last_t_ns,
+        "plan": standing.sort_plan.version,
+        "decision_ms_buckets": latency.buckets(),
+        "decision_ms_sum": latency.sum_ns / 1e6,
+    }
 
 
 def _drain(daemon: Daemon) -> None:

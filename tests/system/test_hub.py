@@ -1,9 +1,13 @@
 """One hub of real processes: a parcel's whole life, a daemon killed in the middle, orders, refusals."""
 
+import subprocess
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from conftest import BIN, free_port
 
 from sorter.wire.client import Client, Divert
 
@@ -92,6 +96,29 @@ def test_operators_are_obeyed_and_answered(hub: Any, tmp_path: Path) -> None:
     wrong = hub.command("intercept", "add", "nonsense", code=3)
     assert wrong["accepted"] == 0
     hub.stop()
+
+
+def test_prometheus_is_answered_beside_the_daemon(hub: Any) -> None:
+    hub.start()
+    address = f"127.0.0.1:{free_port()}"
+    exporter = subprocess.Popen([BIN / "sorter", "metrics", "--site", hub.folder, "--listen", address])
+    try:
+        told = until(lambda: scraped(address))
+    finally:
+        exporter.kill()
+        exporter.wait()
+    assert "sorter_inducted_total 0.0" in told
+    assert hub.order("status")["plan"] in told
+    hub.stop()
+
+
+def scraped(address: str) -> str:
+    try:
+        with urllib.request.urlopen(f"http://{address}/metrics") as answer:
+            told: str = answer.read().decode()
+    except OSError:
+        return ""
+    return told if "sorter_up 1.0" in told else ""
 
 
 def test_sighup_reloads_nothing_silently(hub: Any) -> None:
