@@ -13,8 +13,8 @@ from plc_adapter.runner import Message, Runner
 from sorter.wire.frames import Discharge, Divert, Item, Numbered, Ping, Refuse, Scan
 from sorter.wire.session import Session
 from tests.simulation.network import Connection, Faults, Router
-from tests.simulation.place import Parcel
-from tests.simulation.world import MS, NEVER_NS, SECOND, Alarm, World
+from tests.simulation.place import Place
+from tests.simulation.world import MS, NEVER_NS, Alarm, World
 
 POLL_NS: Final = 200 * MS
 BUSY_NS: Final = 20 * MS
@@ -184,14 +184,15 @@ class Line:
         router: Router,
         faults: Faults,
         log: Log,
-        belt: plant.Belt,
-        chutes: list[plant.Chute],
-        parcels: list[Parcel],
+        *,
+        here: Place,
+        name: str,
     ) -> None:
-        self.world, self.log, self.name, self.parcels = world, log, belt.name, parcels
+        parcels = here.parcels[name]
+        self.world, self.log, self.name, self.parcels = world, log, name, parcels
         self.plant = plant.Plant(
-            belt,
-            chutes,
+            here.belts[name],
+            here.chutes[name],
             plant.Load([parcel.arrive_ns for parcel in parcels], [1] * len(parcels)),
             world.seed,
             faults=plant.Faults(

@@ -112,6 +112,10 @@ class Router:
             self.inbox.append(Frame(peer, "", data))
             self.arrived()
 
+    def forget(self, peer: bytes) -> None:
+        """It is noticed that a connection is gone."""
+        self.lines.pop(peer, None)
+
     def stop(self) -> None:
         """The process is gone and with it all that it had not read."""
         self.listening = False
@@ -148,7 +152,7 @@ class Connection:
         self._to_daemon.cut()
         self.to_device.cut()
         peer, self._peer = self._peer, b""
-        self.world.after(self.world.between(0, 800 * MS), lambda: self._router.lines.pop(peer, None) and None)
+        self.world.after(self.world.between(0, 800 * MS), partial(self._router.forget, peer))
         self.world.after(self.world.between(0, 800 * MS), self._notice)
 
     def close(self) -> None:

@@ -35,7 +35,6 @@ class Operator:
         self._queue: deque[tuple[Command, Callable[[Reply], None]]] = deque()
         self._asked_id = 0
         self._asked_ns = 0
-        self._locked: set[int] = set()
         self.connection = Connection(router, faults, self)
         rows = [parcel.advice for parcels in place.parcels.values() for parcel in parcels if parcel.advice]
         for first in range(0, len(rows), ROWS_AT_ONCE):
@@ -48,20 +47,16 @@ class Operator:
         chance, names = self.world.chance, self._place.sort_plans[0].names
         chute = chance.choice(names.chutes)
         parcel = chance.choice(self._place.parcels[chance.choice(names.lines)])
-        verb, args = chance.choice(
-            [
-                ("chute.lock", {"chute": chute}),
-                ("chute.unlock", {"chute": chute}),
-                ("chute.change", {"chute": chute}),
-                ("intercept.add", {"waybills": [parcel.waybill]}),
-                ("intercept.remove", {"waybills": [parcel.waybill, "junk"]}),
-                ("trip.send", {"lane": chance.choice(LANES[:EXCEPTIONS])}),
-                ("digest", {}),
-            ]
-        )
-        if verb == "chute.lock":
-            self._locked.add(chute)
-        self.ask(verb, args)
+        orders: list[tuple[str, dict[str, Any]]] = [
+            ("chute.lock", {"chute": chute}),
+            ("chute.unlock", {"chute": chute}),
+            ("chute.change", {"chute": chute}),
+            ("intercept.add", {"waybills": [parcel.waybill]}),
+            ("intercept.remove", {"waybills": [parcel.waybill, "junk"]}),
+            ("trip.send", {"lane": chance.choice(LANES[:EXCEPTIONS])}),
+            ("digest", {}),
+        ]
+        self.ask(*chance.choice(orders))
 
     def talk_nonsense(self) -> None:
         """Order what cannot be."""

@@ -39,8 +39,7 @@ class Plant:
         self.hub = Hub(world, here.sort_plans)
         self.operator = Operator(world, self.hub.control, self.network, here)
         self.lines = [
-            Line(world, self.hub.devices, self.network, self.log, here.belts[name], here.chutes[name], parcels)
-            for name, parcels in here.parcels.items()
+            Line(world, self.hub.devices, self.network, self.log, here=here, name=name) for name in here.parcels
         ]
         self.trouble = Trouble(world, self.hub, self.lines, self.operator, self.network)
         self.is_settled = False

@@ -16,12 +16,13 @@ from sorter.core.state import counts, digest
 from sorter.ledger.journal import BatchRecord, PlanRecord, read
 from sorter.reasons import Reason, Refusal
 from sorter.records import NONE_16, Kind, Role, SortPlan, Verdict, plan_from_bytes, waybill_text
-from sorter.replay import Standing, prove, walk
+from sorter.replay import Standing, walk
 from tests.simulation.floor import EPOCH_MASK, Key, Line, Log, Said
 from tests.simulation.hub import FOLDER, Hub
 from tests.simulation.operators import Operator
 from tests.simulation.world import World
 
+PLACES: Final = 4096  # of the item table: so many are never on these belts at once
 NOT_TAKEN: Final = frozenset({Refusal.REPEAT, Refusal.GAP, Refusal.UNKNOWN_CLIENT})
 KINDS: Final = {"Item": Kind.ITEM, "Scan": Kind.SCAN, "Discharge": Kind.DISCHARGE, "Chute": Kind.CHUTE}
 REPORTS: Final = {plant.Entered: Kind.ITEM, plant.Left: Kind.DISCHARGE, plant.Sensed: Kind.CHUTE}
@@ -61,7 +62,9 @@ class Story:
     def read(self, hub: Hub, said: dict[Message, Said]) -> Standing:
         """Walk the journal; returns where it stands at its end."""
         standing = Standing()
-        for record, _ in walk(self._see_plans(read(FOLDER, disk=hub.disk)), standing):
+        for record, decisions in walk(self._see_plans(read(FOLDER, disk=hub.disk)), standing):
+            if decisions.tobytes() != record.decisions.tobytes():
+                self.faults.append(f"the replay decides the batch from event {record.seq} on otherwise")
             self._see(record, said)
             self._see_items(standing)
         return standing
@@ -160,7 +163,7 @@ class Story:
             return
         assert standing.sort_plan is not None
         lines = standing.sort_plan.names.lines
-        for at in np.flatnonzero(state.items["serial"] > self._serials):
+        for at in np.flatnonzero(state.items["serial"][:PLACES] > self._serials):
             item = state.items[at]
             line, times = int(item["line"]), int(item["epoch"])
             epoch = self._boots.get((line, times), 0) & EPOCH_MASK
@@ -189,10 +192,7 @@ def judge(world: World, hub: Hub, lines: list[Line], log: Log, operator: Operato
     _check_reports(world, story, log)
     _check_items(world, story, lines, log)
     _check_sums(world, story, standing)
-    proof = prove(read(FOLDER, disk=hub.disk))
-    if proof.differences:
-        world.violated(f"the replay decides otherwise: {proof.differences[0]}")
-    if not proof.digest == live == digest(standing.state):
+    if digest(standing.state) != live:
         world.violated("the replay ends in another state than the daemon")
     return story.events
 
