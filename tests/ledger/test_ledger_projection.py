@@ -236,7 +236,7 @@ def test_a_load_unit_ends_with_its_change(tmp_path: Path) -> None:
         plant.flush(journal)
     project(tmp_path)
     with Reader(tmp_path) as reader:
-        units = [reader.trace(item.waybill)["items"][0]["load_unit"] for item in plant.truth]  # type: ignore[index] # known
+        units = [reader.trace(item.waybill)["items"][0]["load_unit"] for item in plant.truth]  # type: ignore[index] # each waybill was traced
         assert units == ["101-1", "101-1", "101-2", "101-2", "101-3", "101-4"]
         assert {row["chute"]: row["items"] for row in reader.chutes()} == dict.fromkeys(CHUTES, 0) | {101: 1}
 
