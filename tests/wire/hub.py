@@ -61,7 +61,9 @@ class Hub:
         self.index: dict[str, int] = {}
         self.accepted: list[tuple[int, int, int, int]] = []  # client, kind, seq, item
         if file and file.exists():
-            for line in file.read_text().splitlines():
+            whole, _, _torn = file.read_bytes().rpartition(b"\n")
+            os.truncate(file, len(whole) + 1 if whole else 0)
+            for line in whole.decode().splitlines():
                 self._settle(*line.split())
 
     def turn(self, timeout_ms: int = 0) -> None:
