@@ -128,12 +128,12 @@ def _lanes() -> Iterable[Row]:
 
 
 def _trips(dice: random.Random) -> Iterable[Row]:
-    """Six departures a day on four lanes of five; with 1,500 items a lane and day, some fill and spill."""
+    """Six departures a day on four lanes of five: room for a day's items, but not for a busy lane's night."""
     for at in range(LANES):
         if at % 5 != 4:
             hours = sorted(dice.sample(range(6, 22), 6))
             departs = "|".join(f"{hour:02d}:{dice.choice((0, 15, 30, 45)):02d}" for hour in hours)
-            yield f"L{at:03d}", "", departs, 15, dice.choice((220, 260, 300, ""))
+            yield f"L{at:03d}", "", departs, 15, dice.choice((700, 900, ""))
 
 
 def _chutes(roomy: bool) -> Iterable[Row]:
@@ -148,10 +148,11 @@ def _chutes(roomy: bool) -> Iterable[Row]:
 def _rules(dice: random.Random, count: int) -> Iterable[Row]:
     """Services come in by the rules that name them, so the first four rows name each of them."""
     broad_from = count - max(1, round(BROAD_SHARE * count))
+    lanes = dice.sample(range(LANES), LANES)  # broad rules share the lanes out: none has more than it can carry
     for at in range(count):
         service = SERVICES[at] if at < len(SERVICES) else _maybe(dice, 0.5, SERVICES)
         condition = _broad(dice) if at >= broad_from else _specific(dice, service)
-        yield (at + 1, *condition, _send_to(dice))
+        yield (at + 1, *condition, _send_to(dice, lanes[at % LANES]))
 
 
 def _maybe(dice: random.Random, chance: float, words: tuple[str, ...]) -> str:
@@ -183,8 +184,8 @@ def _span(dice: random.Random, chance: float, grid: int, steps: int) -> str:
     return f"{low * grid}..{high * grid}"
 
 
-def _send_to(dice: random.Random) -> str:
+def _send_to(dice: random.Random, lane: int) -> str:
     kind = dice.random()
     if kind < 0.85:
-        return f"L{dice.randrange(LANES):03d}"
+        return f"L{lane:03d}"
     return str(1 + dice.randrange(2 * LANES)) if kind < 0.95 else f"reject:{dice.choice(('overweight', 'oversize'))}"
