@@ -48,9 +48,14 @@ class Line:
         self.parcels = day.of_line(name)
         start_ns = max(day.opens_ns, clock.now_ns())
         load = traffic.load_of(self.parcels)
-        # An epoch that was used before would make the daemon take new reports for repeats.
         self.plant = Plant(
-            site.belts[name], site.chutes_of(name), load, seed, start_ns=start_ns, epoch=int(time.time())
+            site.belts[name],
+            site.chutes_of(name),
+            load,
+            seed,
+            start_ns=start_ns,
+            epoch=int(time.time()),  # one used before would make the daemon take new reports for repeats
+            tells_items=False,  # a scan opens an item too, and the two ways to the daemon keep no common order
         )
         self.program = PlcProgram(self.plant, site.plcs[name].word_order, self._told)
         self.face = ModbusFace(self.program, site.plcs[name], clock.now_ns)
@@ -226,6 +231,7 @@ def _figures(floor: Floor, wall_s: float) -> dict[str, Any]:
         "modbus_requests": sum(line.face.requests for line in floor.lines),
         "latency_ms": {"p50": p50, "p99": p99, "p999": p999, "max": longest, "count": len(latency_ms)},
         "wall_s": wall_s,
+        "cpu_s": time.process_time(),
     }
 
 

@@ -149,8 +149,9 @@ class Plant:
         faults: Faults | None = None,
         start_ns: int = 0,
         epoch: int = 1,
+        tells_items: bool = True,
     ) -> None:
-        """A belt that runs from `start_ns` on, in the PLC's `epoch`.
+        """A belt that runs from `start_ns` on, in the PLC's `epoch`; `tells_items`: it reports what enters.
 
         Raises ValueError for a chute beyond the lap, or arrivals out of order.
         """
@@ -169,6 +170,7 @@ class Plant:
         self.drop_ns = [0] * count
         self.laps = [0] * count
         self._load = load
+        self._tells_items = tells_items
         self._faults = faults or Faults()
         self._rng = np.random.default_rng([seed, *belt.name.encode()])
         self._missing = set(np.flatnonzero(self._rng.random(count) < self._faults.missed_share).tolist())
@@ -281,7 +283,8 @@ class Plant:
         self._next_number += 1
         self._items[item.number] = item
         self.numbers[item.parcel].append((self.epoch, item.number))
-        self.plc.append(Entered(t_ns, item.number, self._load.induct[item.parcel]))
+        if self._tells_items:
+            self.plc.append(Entered(t_ns, item.number, self._load.induct[item.parcel]))
 
     def _scan(self, t_ns: int, item: _Item) -> None:
         if item.cell < 0:

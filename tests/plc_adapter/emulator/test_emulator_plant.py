@@ -208,6 +208,13 @@ def test_cells_pass_at_the_speed_of_the_belt() -> None:
     assert times == [at * NS_PER_S // 4 for at in range(5)]  # 0.5 m at 2 m/s
 
 
+def test_a_plc_that_cannot_tell_what_enters_still_numbers_it() -> None:
+    load = Load([0, NS_PER_S], [1, 1])
+    plant = Plant(BELT, CHUTES, load, 1, faults=CALM, tells_items=False)
+    assert [until_scanned(plant) for _ in range(2)] == [1, 2]
+    assert not plant.plc
+
+
 def test_what_came_before_the_start_waits_for_it() -> None:
     plant = plant_of([0.0, 1.0], start_ns=50 * NS_PER_S)
     plant.advance(60 * NS_PER_S)
