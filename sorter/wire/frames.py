@@ -125,7 +125,13 @@ class Ack(Message, kw_only=True, gc=False):
 
 
 class Refuse(Message, kw_only=True, gc=False):
-    """A message, or what is left of it, changed nothing; `error` is a word, `detail` a sentence."""
+    """A message or a frame changed nothing; `error` is a word, `detail` a sentence.
+
+    Of a frame: malformed, unknown_type, too_large, too_many, multipart. Of a connection: dropped,
+    revoked, routing_id, unknown_client (say hello). Of a message, whose number counts all the
+    same: wrong_role, unknown_line, wrong_line, unknown_chute, and the words of reasons.Refusal;
+    `gap` alone asks for its message again, with those before it.
+    """
 
     error: str
     detail: str = ""
