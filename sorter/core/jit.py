@@ -33,7 +33,8 @@ _WORD_MASK: Final = (1 << 64) - 1
 
 def _sources_digest() -> str:
     sources = sorted([*_ROOT.glob("core/*.py"), *(_ROOT / name for name in _FROZEN)])
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
+    texts = (f"{path.name}\n".encode() + path.read_bytes() for path in sources)
+    return hashlib.sha256(b"\0".join(texts)).hexdigest()[:16]
 
 
 def _cache_root() -> Path:

@@ -5,6 +5,8 @@ Equal states, plans and batches give equal decisions and equal states, on every 
 
 from typing import Any, Final
 
+import numpy as np
+
 from sorter import limits
 from sorter.core import manifest as advices
 from sorter.core import prepared as plans
@@ -77,7 +79,12 @@ def step(state: State, plan: Plan, batch: Batch, decisions: Rows) -> int:
         ready.take(state, plan)
     if UNCOMPILED:
         return _step(state, ready.prepared, batch, decisions)
-    return _step_at(ready.state_at, ready.plan_at, batch.events, batch.codes, decisions)
+    return _step_at(ready.state_at, ready.plan_at, _plain(batch.events), _plain(batch.codes), decisions)
+
+
+def _plain(rows: Any) -> Any:
+    """The array itself, or a copy of a read-only or strided one, for which Numba would compile everything anew."""
+    return rows if rows.flags.carray else np.array(rows)
 
 
 class _Ready:
