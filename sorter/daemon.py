@@ -28,6 +28,7 @@ from sorter.wire.keys import allows
 
 FRAMES_AT_ONCE: Final = 64  # so many whole frames may have to wait in memory for the next batch
 FRAMES_PER_TURN_MAX: Final = 32 * FRAMES_AT_ONCE
+DIVERTS_TOGETHER: Final = 1024  # in one frame; what receives it takes no more than MESSAGES_PER_FRAME_MAX
 NOTHING: Final[Rows] = np.zeros(0, DECISION)
 
 
@@ -232,16 +233,18 @@ class Daemon:
         self._tell_refusals(batch, decisions)
 
     def _divert(self, decisions: Rows) -> None:
-        """Every chute that was decided goes to its line's PLC, one frame a line."""
+        """Every chute that was decided goes to its line's PLC, in as few frames as may be."""
         decided = decisions[decisions["verdict"] == Verdict.DIVERT]
         told = decided[decided["chute"] != NONE_16]
         for line in np.unique(told["line"]).tolist():
             diverts = self._diverts(told[told["line"] == line])
             plc = self._clients.plc_of.get(line)
-            if plc and self._sockets.devices.send(plc.peer, frames.encode(*diverts)):
-                self.traffic.diverts += len(diverts)
-            else:
-                self.traffic.unsent += len(diverts)
+            for first in range(0, len(diverts), DIVERTS_TOGETHER):
+                together = diverts[first : first + DIVERTS_TOGETHER]
+                if plc and self._sockets.devices.send(plc.peer, frames.encode(*together)):
+                    self.traffic.diverts += len(together)
+                else:
+                    self.traffic.unsent += len(together)
         self.traffic.latency.add(np.full(len(decided), self._clocks.real_ns() - self._arrived_ns, np.int64))
 
     def _diverts(self, rows: Rows) -> list[frames.Divert]:
@@ -265,15 +268,21 @@ class Daemon:
         ]
 
     def _tell_refusals(self, batch: Batch, decisions: Rows) -> None:
-        """What the core refused is told to whoever said it; a repeat is answered by the acknowledgement alone."""
+        """What the core refused is told to whoever said it.
+
+        A repeat is answered by the acknowledgement alone, and the first gap stands for those behind it.
+        """
         refused = decisions[decisions["verdict"] == Verdict.REFUSE]
+        told: set[int] = set()
         for event, reason in zip(refused["event"].tolist(), refused["reason"].tolist(), strict=True):
-            said = batch.events[event]
+            said, refusal = batch.events[event], Refusal(reason)
             client = self._clients.by_index.get(int(said["client"]))
-            if client and reason != Refusal.REPEAT:
-                refusal = Refusal(reason)
-                refuse = Refuse(error=refusal.word, detail=REFUSALS[refusal].en, seq=int(said["seq"]))
-                self._sockets.devices.send(client.peer, frames.encode(refuse))
+            if refusal == Refusal.REPEAT or client is None or (refusal == Refusal.GAP and client.index in told):
+                continue
+            if refusal == Refusal.GAP:
+                told.add(client.index)
+            refuse = Refuse(error=refusal.word, detail=REFUSALS[refusal].en, seq=int(said["seq"]))
+            self._sockets.devices.send(client.peer, frames.encode(refuse))
 
     def _answer(self) -> None:
         for peer, message in self._answers:

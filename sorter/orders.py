@@ -24,6 +24,9 @@ from sorter.wire.keys import allows
 CHUTE_VERBS: Final = {"chute.lock": Verb.LOCK, "chute.unlock": Verb.UNLOCK, "chute.change": Verb.CHANGE}
 INTERCEPT_VERBS: Final = {"intercept.add": Verb.INTERCEPT_ADD, "intercept.remove": Verb.INTERCEPT_REMOVE}
 ROWS_MAX: Final = 4096
+TOO_MANY: Final = Refuse(error="too_many", detail=f"one frame may hold {ROWS_MAX} values; send the others in another")
+
+assert ROWS_MAX <= limits.BATCH_CODES_MAX // limits.CODES_PER_SCAN_MAX  # else a frame may wait for room for ever
 
 
 class Fault(NamedTuple):
@@ -75,7 +78,12 @@ class Orders:
 
     def take(self, waiting: Waiting, t_ns: int) -> bool:
         """Answer a frame of the control socket or put its orders into the batch; False: there is no room."""
-        if self._intake.room() < sum(map(_events_in, waiting.messages)):
+        events = sum(map(_events_in, waiting.messages))
+        if events > ROWS_MAX:
+            for message in waiting.messages:
+                self._refuse(waiting.frame.peer, getattr(message, "id", 0), TOO_MANY)
+            return True
+        if self._intake.room() < events:
             return False
         if waiting.fault:
             self._refuse(waiting.frame.peer, 0, waiting.fault)
