@@ -14,7 +14,7 @@ from tests.simulation.network import Faults
 from tests.simulation.operators import Operator
 from tests.simulation.world import OPENS_NS, SECOND, World
 
-SETTLE_MAX_NS: Final = 300 * SECOND
+SETTLE_MAX_NS: Final = 240 * SECOND
 VIOLATIONS_SHOWN: Final = 5
 
 
