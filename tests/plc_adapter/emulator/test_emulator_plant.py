@@ -34,10 +34,10 @@ NEVER = NEVER_NS
 
 
 def plant_of(
-    times_s: list[float], chutes: list[Chute] = CHUTES, faults: Faults = CALM, belt: Belt = BELT, **more: int
+    times_s: list[float], chutes: list[Chute] = CHUTES, faults: Faults = CALM, belt: Belt = BELT, start_ns: int = 0
 ) -> Plant:
     load = Load([round(time_s * NS_PER_S) for time_s in times_s], [1] * len(times_s))
-    return Plant(belt, chutes, load, seed=1, faults=faults, **more)
+    return Plant(belt, chutes, load, seed=1, faults=faults, start_ns=start_ns)
 
 
 def until_scanned(plant: Plant) -> int:
