@@ -253,7 +253,8 @@ def _figures(day: Day, status: dict[str, Any], audit: dict[str, Any], restarts: 
 def _report(day: Day, status: dict[str, Any], figures: dict[str, Any]) -> str:
     """Write the day's pages; returns the day in words, what the oracle says, and where the pages are."""
     edges_ms, counts = zip(*status["decision_ms_buckets"], strict=True)
-    latency = report.Latency((0.0, *edges_ms), counts, **status["decision_ms"])
+    edges_ms = (edges_ms[0] / 2 ** (1 / 8), *edges_ms)
+    latency = report.Latency(edges_ms, counts, **status["decision_ms"])
     site = load(day.site)
     with Reader(site.ledger) as reader:
         told = reader.report(f"{DAY_START:%Y-%m-%d}")

@@ -43,6 +43,7 @@ class Latency:
         return figures | {"max": round(self.max_ns / 1e6, 3)}
 
     def buckets(self) -> list[tuple[float, int]]:
-        """(upper edge in ms, count) of every bucket that holds something."""
+        """(upper edge in ms, count) of every bucket from the first to the last that holds something."""
         held = np.flatnonzero(self.counts)
-        return [(float(2.0 ** ((int(i) + 1) / _PER_DOUBLING) / 1e6), int(self.counts[i])) for i in held]
+        span = range(int(held[0]), int(held[-1]) + 1) if held.size else range(0)
+        return [(float(2.0 ** ((at + 1) / _PER_DOUBLING) / 1e6), int(self.counts[at])) for at in span]

@@ -177,10 +177,11 @@ class _Projection:
         self._started_s = time.monotonic()
 
     def close(self) -> None:
-        """Let it catch up with the journal and end."""
+        """End it, and let what it had not reached yet be caught up with."""
         self._process.terminate()
         try:
             self._process.wait(PROJECTION_END_S)
+            subprocess.run([*self._arguments, "--once"], check=False, timeout=PROJECTION_END_S)
         except subprocess.TimeoutExpired:
             log.error("the projection did not catch up in %.0f s; it will at the next start", PROJECTION_END_S)
             self._process.kill()

@@ -419,6 +419,9 @@ class Fold:
         self.rows.names.append(sort_plan)
         names, plan = sort_plan.names, sort_plan.plan
         for index, number in enumerate(names.chutes[: len(plan.chute_line)]):
+            if plan.chute_line[index] == NONE_8:
+                self.chutes.pop(number, None)  # this plan took it away
+                continue
             was = self.chutes.get(number)
             lane = self.names("lanes", int(plan.chute_lane[index]))
             line = names.lines[plan.chute_line[index]]

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import BIN
+
+from tests.system.hubs import BIN
 
 ITEMS = 4000
 PATIENCE_S = 240.0

@@ -7,12 +7,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from sorter.init import make_site
 from sorter.site import load
@@ -86,12 +83,3 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
-
-
-@pytest.fixture
-def hub(tmp_path: Path) -> Iterator[Hub]:
-    hub = Hub(tmp_path)
-    yield hub
-    if hub.daemon and hub.daemon.poll() is None:
-        hub.daemon.terminate()
-        hub.daemon.wait(60)
