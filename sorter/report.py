@@ -469,9 +469,13 @@ def _latency_chart(latency: Latency, say: _Speech) -> str:
         bar = plot.bar((plot.left + at * each + 0.5, each - 1), (0, count), most, "data")
         parts.append(f"<g><title>{span}</title>{bar}</g>")
     every = -(-len(counts) // 14)
-    parts += [plot.label(plot.left + at * each, f"{edges[at]:.2g}") for at in range(0, len(counts), every)]
+    parts += [plot.label(plot.left + at * each, _tick(edges[at])) for at in range(0, len(counts), every)]
     parts += _marks(plot, latency, edges, each)
     return plot.drawing(parts, say("latency"))
+
+
+def _tick(edge_ms: float) -> str:
+    return f"{edge_ms:.0f}" if edge_ms >= 10 else f"{edge_ms:.2g}"
 
 
 def _marks(plot: _Plot, latency: Latency, edges: Sequence[float], each: float) -> list[str]:
@@ -482,9 +486,11 @@ def _marks(plot: _Plot, latency: Latency, edges: Sequence[float], each: float) -
         inside = min(max(at, 0), len(edges) - 2)
         low, high = edges[inside], edges[inside + 1]
         x = plot.left + (inside + min(1.0, max(0.0, (value - low) / (high - low)))) * each
+        before = x > plot.right - 90  # no room for the words behind the line
+        words = f'x="{x - 5:.1f}" class="end"' if before else f'x="{x + 5:.1f}"'
         parts.append(
             f'<path class="mark" d="M{x:.1f} {plot.base}V{plot.top}"/>'
-            f'<text x="{x + 5:.1f}" y="{plot.top + 10 + 16 * line}">{name} {_milliseconds(value)}</text>'
+            f'<text {words} y="{plot.top + 10 + 16 * line}">{name} {_milliseconds(value)}</text>'
         )
     return parts
 
