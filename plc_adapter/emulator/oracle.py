@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from plc_adapter.emulator.tables import SEGMENTS, Row, Tables, chutes_of, fits
@@ -86,6 +87,7 @@ class Oracle:
             (row["carrier"], re.compile(row["waybill"], re.IGNORECASE), _date(row["valid_from"]))
             for row in tables.carriers
         ]
+        self._carriers_of = lru_cache(4096)(self._match)  # a parcel is asked about for several moments
         self._stations = {row["station"]: row for row in tables.stations}
         self._first: dict[tuple[str, str, str, str], list[_Rule]] = {}
         self._sort_codes = _sort_codes(tables, [carrier for carrier, _, _ in self._patterns])
@@ -121,7 +123,7 @@ class Oracle:
             found.append(lane)
         return found
 
-    def _carriers_of(self, code: str, on: date) -> list[str]:
+    def _match(self, code: str, on: date) -> list[str]:
         return [carrier for carrier, pattern, since in self._patterns if since <= on and pattern.fullmatch(code)]
 
     def _by_sort_code(self, codes: tuple[str, ...], waybill: str, on: date) -> Known | None:
