@@ -23,6 +23,8 @@ TOWNSHIPS: Final = 40
 LANES: Final = 100
 SERVICES: Final = ("standard", "express", "cold", "cod")
 BROAD_SHARE: Final = 0.1  # of the rules, at the end of the table
+STATION_SHARE: Final = 0.6  # of the specific rules name stations
+ANYWHERE_SHARE: Final = 0.15  # name neither a station nor a township
 
 
 class Format(NamedTuple):
@@ -146,7 +148,7 @@ def _chutes(roomy: bool) -> Iterable[Row]:
 
 
 def _rules(dice: random.Random, count: int) -> Iterable[Row]:
-    """Services come in by the rules that name them, so the first four rows name each of them."""
+    """A service exists by the rules that name it, so the first four rows name each of them."""
     broad_from = count - max(1, round(BROAD_SHARE * count))
     lanes = dice.sample(range(LANES), LANES)  # broad rules share the lanes out: none has more than it can carry
     for at in range(count):
@@ -160,14 +162,19 @@ def _maybe(dice: random.Random, chance: float, words: tuple[str, ...]) -> str:
 
 
 def _specific(dice: random.Random, service: str) -> Row:
-    """One station or two, mostly one carrier, and a weight or a length."""
-    stations = "|".join(sorted({f"S{dice.randrange(STATIONS):03d}" for _ in range(dice.randint(1, 2))}))
-    carrier = _maybe(dice, 0.9, CARRIERS)
-    flow = _maybe(dice, 0.5, ("inbound", "outbound"))
+    """Most name a station or two; those for a township or for anywhere say all the more about the item."""
+    where = dice.random()
+    wide = where >= STATION_SHARE
+    stations = "" if wide else "|".join(sorted({f"S{dice.randrange(STATIONS):03d}" for _ in range(dice.randint(1, 2))}))
+    township = f"T{dice.randrange(TOWNSHIPS):02d}" if STATION_SHARE <= where < 1 - ANYWHERE_SHARE else ""
+    carrier = _maybe(dice, 1.0 if wide else 0.9, CARRIERS)
+    service = service or (dice.choice(SERVICES) if wide else "")
+    flow = _maybe(dice, 1.0 if wide else 0.5, ("inbound", "outbound"))
+    spans = _span(dice, 1.0 if wide else 0.7, 50, 600), _span(dice, 1.0 if wide else 0.4, 10, 150)
     hour = dice.randrange(20)
     time = f"{hour:02d}:00..{hour + dice.randint(1, 4):02d}:30" if dice.random() < 0.15 else ""
     days = "1-5" if dice.random() < 0.1 else ""
-    return carrier, stations, "", service, flow, _span(dice, 0.7, 50, 600), _span(dice, 0.4, 10, 150), time, days
+    return carrier, stations, township, service, flow, *spans, time, days
 
 
 def _broad(dice: random.Random) -> Row:
