@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from sorter import limits
-from sorter.core.jit import entry, i64, inlined, kernel, multiply, u64
+from sorter.core.jit import i64, inlined, kernel, multiply, u64
 from sorter.records import Bits, Ints64
 
 LINE_WORDS: Final = 8
@@ -77,9 +77,12 @@ def is_crowded(manifest: Manifest, more: int) -> bool:
 
 
 def grown(manifest: Manifest, more: int) -> Manifest:
-    """The manifest with room for `more` further waybills; its lines move over with later changes."""
-    if len(manifest.old):
-        _move_all(manifest)
+    """The manifest with room for `more` further waybills; its lines move over with later changes.
+
+    A table is moved long before the next one is needed: every change moves eight lines, and
+    growth leaves room for more changes than it has lines.
+    """
+    assert len(manifest.old) == 0, "it is still moving"
     wanted = min(int(manifest.counts[USED]) + more, limits.ADVICES_MAX)
     line_count = max(wanted * 100 // (LINE_KEYS * ROOMY_PERCENT) + 1, len(manifest.lines))
     counts = manifest.counts.copy()
@@ -239,11 +242,6 @@ def _insert(lines: Any, hi: Any, lo: Any, payload: int) -> None:
     lines[at, 2 * place] = hi
     lines[at, 2 * place + 1] = lo
     write_payload(lines[at], place, payload)
-
-
-@entry
-def _move_all(manifest: Manifest) -> None:
-    move_lines(manifest, len(manifest.old))
 
 
 @kernel

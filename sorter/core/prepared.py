@@ -97,7 +97,17 @@ class Prepared(NamedTuple):
 
 
 def prepare(plan: Plan) -> Prepared:
-    """Raises ValueError when the automaton has more states or classes than limits allow."""
+    """Raises ValueError when the plan is larger than sorter.limits allows: kernels index their state by it unasked."""
+    sizes = {
+        "stations": (len(plan.station_lane), limits.STATIONS_MAX),
+        "lanes": (len(plan.lane_spill), limits.LANES_MAX),
+        "trips": (len(plan.trips), limits.TRIPS_MAX),
+        "chutes": (len(plan.chute_line), limits.CHUTES_MAX),
+        "lines": (len(plan.lines), limits.LINES_MAX),
+    }
+    for name, (count, most) in sizes.items():
+        if count > most:
+            raise ValueError(f"the plan has {count} {name}; the core takes {most}")
     fields = plan._asdict()
     automaton, rules = _automaton(fields.pop("waybills")), _rules(fields.pop("table"))
     return Prepared(automaton, rules, **fields)

@@ -110,7 +110,8 @@ ITEM: Final = np.dtype(
         ("line", "u1"),
         ("laps", "u1"),
         ("passed", "u1"),  # the PLC said that it missed its chute
-        ("_pad", "u1", (41,)),
+        ("announced", "u1"),  # the PLC said that it entered
+        ("_pad", "u1", (40,)),
     ]
 )
 """One item on the belt: two cache lines."""
@@ -227,7 +228,7 @@ def room_for(state: State, events: Rows) -> State:
     manifest = state.manifest
     if len(manifest.old) and manifest.counts[advices.MOVED] == len(manifest.old):
         manifest = manifest._replace(old=manifest.old[:0])
-    if advices.is_crowded(manifest, len(events)):
+    if len(manifest.old) == 0 and advices.is_crowded(manifest, len(events)):
         manifest = advices.grown(manifest, len(events))
     return state if manifest is state.manifest else state._replace(manifest=manifest)
 

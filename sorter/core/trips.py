@@ -113,7 +113,7 @@ def _spill(state: State, plan: Prepared, line: int, lane: int) -> tuple[int, int
     hop = lane
     for _ in range(limits.SPILL_HOPS_MAX):
         hop = i64(plan.lane_spill[hop])
-        if hop in (NONE_16, lane):
+        if hop == NONE_16:
             break
         if not has_open_chute(state, plan, line, hop):
             continue

@@ -168,6 +168,9 @@ def test_read_only_and_strided_batches_are_taken() -> None:
 
 def test_a_plan_with_a_wrong_array_is_named() -> None:
     plan = compiled(ROWS)
+    many = plan._replace(lane_spill=np.zeros(limits.LANES_MAX + 1, np.uint16))
+    with pytest.raises(ValueError, match="1025 lanes; the core takes 1024"):
+        step(core.new_state(), many, stories.batch_of([]), np.zeros(1024, records.DECISION))
     wrong = plan._replace(chute_line=plan.chute_line.astype(np.int64))
     hub = Hub()
     if not UNCOMPILED:
