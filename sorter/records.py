@@ -100,6 +100,7 @@ class Verdict(IntEnum):
     DIVERT = 0  # a scan was decided; `chute` none: nothing is sent, the item goes round
     END = 1  # the item left the belt; `chute` is where it really is
     REFUSE = 2  # the event changed nothing; `reason` is a Refusal
+    ENTER = 3  # an ITEM event put a new item on the belt; `serial` is its number from here on
 
 
 class Target(IntEnum):

@@ -16,6 +16,7 @@ LATE: Final = int(Reason.LATE)
 LOST: Final = int(Reason.LOST)
 MISSORT: Final = int(Reason.MISSORT)
 END: Final = int(Verdict.END)
+ENTER: Final = int(Verdict.ENTER)
 REFUSE: Final = int(Verdict.REFUSE)
 
 # Eight neighbouring numbers share a cache line of buckets; which line is a matter of hashing.
@@ -67,7 +68,7 @@ def open_item(state: State, decisions: Rows, line: int, number: int, event_at: i
     item["plan"] = totals["plan"]
     item["reason"] = LATE
     item["carrier"] = item["service"] = item["flow"] = NONE_8
-    item["laps"] = item["passed"] = 0
+    item["laps"] = item["passed"] = item["announced"] = 0
     bucket = bucket_of(line, epoch, number)
     item["chain"] = state.buckets[bucket]
     state.buckets[bucket] = at
@@ -181,6 +182,20 @@ def _write_end(state: State, decisions: Rows, item: Any, reason: int, chute: int
     row["row"], row["plan"] = item["row"], item["plan"]
     row["verdict"], row["reason"], row["line"] = END, reason, item["line"]
     row["carrier"], row["service"], row["flow"] = item["carrier"], item["service"], item["flow"]
+
+
+@kernel
+def write_enter(state: State, decisions: Rows, at: int, event_at: int) -> None:
+    """Write down which serial an item got that the PLC announced."""
+    item = state.items[at]
+    row = next_decision(state, decisions)
+    row["deadline_ns"] = 0
+    row["waybill_hi"] = row["waybill_lo"] = u64(0)
+    row["serial"], row["item"], row["event"] = item["serial"], item["item"], event_at
+    row["chute"] = row["alternate"] = row["lane"] = row["trip"] = row["station"] = NONE_16
+    row["row"], row["plan"] = 0, state.totals[0]["plan"]
+    row["verdict"], row["reason"], row["line"] = ENTER, 0, item["line"]
+    row["carrier"] = row["service"] = row["flow"] = NONE_8
 
 
 @kernel

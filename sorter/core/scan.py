@@ -235,7 +235,7 @@ def _choose(state: State, plan: Prepared, item: Any, staged: Any) -> Choice:
     spent = i64(item["laps"]) >= i64(plan.lines[item["line"]]["max_laps"])
     if item["passed"] and spent:
         choice = _reject(state, plan, item, MAX_LAPS, 0)
-    elif staged["outcome"] != MULTI_CODE and _still_good(state, plan, item):
+    elif _unobjected(staged) and _still_good(state, plan, item):
         _count_told(state, item, 1)
         return _as_told(item)
     else:
@@ -254,6 +254,14 @@ def _count_told(state: State, item: Any, change: int) -> None:
     if item["chute"] != NONE_16:
         state.chutes[item["chute"]]["in_flight"] += change
         change_load(state, i64(item["trip"]), i64(item["trip_ns"]), change)
+
+
+@inlined
+def _unobjected(staged: Any) -> bool:
+    """Whether nothing was learnt that forbids the answer given before: another waybill, an intercept, a cancellation."""
+    payload = i64(staged["payload"])
+    held = ((payload >> advices.INTERCEPT_AT) | (payload >> advices.CANCELLED_AT)) & 1
+    return staged["outcome"] != MULTI_CODE and not (staged["outcome"] == PLANNED and held)
 
 
 @inlined

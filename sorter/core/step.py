@@ -12,7 +12,7 @@ from sorter.core import manifest as advices
 from sorter.core import prepared as plans
 from sorter.core import state as states
 from sorter.core.barcode import match_codes
-from sorter.core.belt import end_item, end_overdue, find_item, hear, open_item, refuse
+from sorter.core.belt import end_item, end_overdue, find_item, hear, open_item, refuse, write_enter
 from sorter.core.bundle import bind, reader
 from sorter.core.chutes import report
 from sorter.core.jit import UNCOMPILED, entry, i64, inlined, kernel, u64
@@ -220,12 +220,20 @@ def _greet(state: State, batch: Batch, event: Any) -> int:
 
 @kernel
 def _enter(state: State, decisions: Rows, event: Any, event_at: int) -> int:
-    """An item came onto the belt. A number still in use: its former item was lost."""
+    """An item came onto the belt. A number still in use: its former item was lost.
+
+    PLC and scanner have no common order: an item that was read before it was announced is the same.
+    """
     line, number = i64(event["line"]), i64(event["item"])
-    former = find_item(state, line, number)
-    if former >= 0:
-        end_item(state, decisions, former, LOST, NONE_16, event_at)
-    open_item(state, decisions, line, number, event_at)
+    at = find_item(state, line, number)
+    if at >= 0 and not state.items[at]["announced"]:
+        hear(state, at)
+    else:
+        if at >= 0:
+            end_item(state, decisions, at, LOST, NONE_16, event_at)
+        at = open_item(state, decisions, line, number, event_at)
+        write_enter(state, decisions, at, event_at)
+    state.items[at]["announced"] = 1
     return DONE
 
 

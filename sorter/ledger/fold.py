@@ -249,6 +249,8 @@ class Fold:
                 self._divert(seq, event, decision, codes)
             elif decision.verdict == Verdict.END:
                 self._end(decision)
+            elif decision.verdict == Verdict.ENTER:
+                self._open(decision.serial, event)
             else:
                 refusal = Refusal(decision.reason).word
                 self.rows.refusals[self.local(event.t_ns)[0], refusal] += 1
@@ -259,7 +261,7 @@ class Fold:
 
     def _accepted(self, seq: int, event: Event, codes: bytes, serial: int) -> None:
         if event.kind == Kind.ITEM:
-            self._open(self.serial + 1, event)
+            self._announce(event)
         elif event.kind == Kind.DISCHARGE:
             chute = self._chute_number(event.chute) if event.value == Discharge.DROPPED else None
             self.rows.discharges.append((serial, seq, event.t_ns, chute, Discharge(event.value).name.lower()))
@@ -302,6 +304,12 @@ class Fold:
         self.belt[event.line, event.item] = serial
         self.items[serial] = self.rows.items[serial] = item
         return item
+
+    def _announce(self, event: Event) -> None:
+        """Where an item was put onto the belt; it may have been read before it was announced."""
+        item = self.items[self.belt[event.line, event.item]]
+        item.induct = event.induct or item.induct
+        self.rows.items[item.serial] = item
 
     def _divert(self, seq: int, event: Event, decision: Decision, codes: bytes) -> None:
         if decision.serial > self.serial:

@@ -31,7 +31,7 @@ ROWS_PER_TRANSACTION: Final = 8192
 EVENTS_PER_TRANSACTION: Final = 1 << 17
 
 _ITEM_COLUMNS: Final = tuple(one.name for one in fields(Item))
-_FIXED: Final = ("serial", "line", "item", "induct", "entered_ns", "day", "minute")
+_FIXED: Final = ("serial", "line", "item", "entered_ns", "day", "minute")
 _CHANGING: Final = tuple(name for name in _ITEM_COLUMNS if name not in _FIXED)
 _item_row: Final = attrgetter(*_ITEM_COLUMNS)
 _item_changes: Final = attrgetter(*_CHANGING, "serial")

@@ -84,6 +84,7 @@ class Item:
     passed: bool = False
     told: Told | None = None
     silent: Reason = Reason.LATE  # why it was never told
+    announced: bool = False
 
 
 @dataclass
@@ -216,9 +217,16 @@ class Twin:
 
     def enter(self, event: Event) -> None:
         former = self.find(event)
+        if former and not former.announced:
+            former.announced = True
+            self.hear(former)
+            return
         if former:
             self.end(former, Reason.LOST, None)
-        self.open(event)
+        item = self.open(event)
+        item.announced = True
+        enter = {"serial": item.serial, "item": item.number, "plan": self.plan}
+        self.write(Verdict.ENTER, 0, item.line, **enter)
 
     def discharge(self, event: Event) -> Refusal | None:
         item = self.find(event)
@@ -416,7 +424,9 @@ class Twin:
         told = item.told
         if item.passed and spent:
             return self.reject(item, Reason.MAX_LAPS)
-        if told and told.reason in OWN_STREAM and outcome != Reason.MULTI_CODE:
+        advice = self.manifest.get(item.waybill, Advice())
+        held = outcome is None and (advice.intercept or advice.cancelled)
+        if told and told.reason in OWN_STREAM and outcome != Reason.MULTI_CODE and not held:
             assert told.chute is not None
             if self.is_open(told.chute, item):
                 return told

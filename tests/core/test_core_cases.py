@@ -207,13 +207,13 @@ def hello(hub: Hub, **fields: Any) -> dict[str, int]:
 
 def repeat(hub: Hub) -> dict[str, int]:
     hello(hub)
-    assert hub.one(Kind.ITEM, client=1, seq=1, item=1) == {}
+    assert hub.one(Kind.ITEM, client=1, seq=1, item=1)["verdict"] == Verdict.ENTER
     return hub.one(Kind.ITEM, client=1, seq=1, item=1)
 
 
 def gap(hub: Hub) -> dict[str, int]:
     hello(hub, seq=5)
-    assert hub.one(Kind.ITEM, client=1, seq=5, item=1) == {}
+    assert hub.one(Kind.ITEM, client=1, seq=5, item=1)["verdict"] == Verdict.ENTER
     return hub.one(Kind.ITEM, client=1, seq=7, item=2)
 
 
@@ -270,3 +270,38 @@ def test_sort_codes_name_the_station_of_a_waybill_without_advice() -> None:
     assert hub.scan(b"7501", b"531-A04", item=2)["station"] == TOWN
     assert hub.scan(b"7501", b"532", item=3)["reason"] == Reason.NO_ADVICE, "two carriers that it fits have 532"
     assert hub.scan(b"AB124CN", b"532", item=4)["reason"] == Reason.NO_ADVICE, "its carrier has no 532"
+
+
+@pytest.mark.parametrize(("state", "left"), [(ChuteState.FULL, 0), (ChuteState.CHANGING, 0), (ChuteState.BLOCKED, 1)])
+def test_a_chute_that_was_full_or_changing_opens_empty(state: ChuteState, left: int) -> None:
+    hub = Hub()
+    hub.advise()
+    hub.scan(b"AB123CN")
+    hub.drop(0)
+    hub.one(Kind.CHUTE, chute=0, value=state)
+    hub.one(Kind.CHUTE, chute=0, value=ChuteState.OPEN)
+    assert core.chutes(hub.state, 1)[0]["dropped"] == left
+
+
+def test_an_item_read_before_it_was_announced_is_one_item() -> None:
+    """PLC and scanner have no common order; a number announced twice is two items."""
+    hub = Hub()
+    serial = hub.scan(b"AB123CN")["serial"]
+    assert hub.one(Kind.ITEM, item=1) == {}
+    assert hub.scan(b"AB123CN")["serial"] == serial
+    told = hub.send(Event(Kind.ITEM, hub.t_ns, item=1))
+    assert [row["verdict"] for row in told] == [Verdict.END, Verdict.ENTER]
+    assert told[0]["reason"] == Reason.LOST
+    assert [row["serial"] for row in told] == [serial, serial + 1]
+
+
+@pytest.mark.parametrize("verb", [Verb.INTERCEPT_ADD, None])
+def test_what_is_intercepted_or_cancelled_on_its_way_is_caught_on_the_next_lap(verb: Verb | None) -> None:
+    hub = Hub()
+    hub.advise()
+    assert hub.scan(b"AB123CN")["reason"] == Reason.PLANNED
+    if verb is None:
+        hub.advise(value=AdviceFlag.CANCELLED)
+    else:
+        hub.command(verb, codes=[b"AB123CN"])
+    assert hub.scan(b"AB123CN", after_s=100)["chute"] == EXCEPTION_CHUTE

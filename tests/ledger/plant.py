@@ -185,7 +185,12 @@ class Plant:
         self._event(Kind.ITEM, line=line, item=number, induct=2)
         for former in [one for one in again if one.number == number]:
             self._end(former, Reason.LOST)
-        self._open_item(line, number)
+        self._announce(line, number)
+
+    def _announce(self, line: int, number: int) -> Truth:
+        item = self._open_item(line, number)
+        self._decide(Verdict.ENTER, serial=item.serial, item=number, line=line)
+        return item
 
     def _new_number(self) -> int:
         self.number += 1

@@ -202,13 +202,29 @@ def test_a_number_used_again_before_its_former_item_ended(tmp_path: Path) -> Non
         plant.begin(journal)
         for _ in range(2):
             plant._event(Kind.ITEM, line=0, item=5)
-            plant._open_item(0, 5)
+            plant._announce(0, 5)
         plant._event(Kind.TICK)
         plant._end(plant.truth[0], Reason.LOST)
         plant._event(Kind.DISCHARGE, line=0, item=5, value=Discharge.PASSED, chute=NONE_16)
         plant.flush(journal)
     project(tmp_path)
     assert [(row[0], row[4]) for row in tables(tmp_path)["discharge"]] == [(2, "passed")]
+
+
+def test_an_item_read_before_it_was_announced_is_one_item(tmp_path: Path) -> None:
+    plant = Plant(1)
+    with Journal.open(tmp_path, segment_bytes=1 << 20) as journal:
+        plant.begin(journal)
+        item = plant._open_item(0, 9)
+        plant._event(Kind.SCAN, line=0, item=9)
+        plant._tell(item, Reason.NO_READ, 0, NONE_16, {})
+        plant._event(Kind.ITEM, line=0, item=9, induct=3)
+        plant._event(Kind.DISCHARGE, line=0, item=9, chute=0)
+        plant._end(item, Reason.NO_READ, 0)
+        plant.flush(journal)
+    project(tmp_path)
+    (row,) = tables(tmp_path)["item"]
+    assert (row[0], row[3]) == (1, 3)
 
 
 def test_a_plan_waits_for_its_event_across_a_restart(tmp_path: Path) -> None:
@@ -296,8 +312,8 @@ def test_a_journal_that_contradicts_itself_stops_the_projection(tmp_path: Path) 
     plant = Plant(1)
     with Journal.open(tmp_path, segment_bytes=1 << 20) as journal:
         plant.begin(journal)
-        item = plant._open_item(0, 1)
         plant._event(Kind.ITEM, line=0, item=1)
+        item = plant._announce(0, 1)
         plant._end(item, Reason.LOST)
         plant._decide(Verdict.END, serial=1, item=1, reason=Reason.LOST)
         plant.flush(journal)
