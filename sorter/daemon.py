@@ -130,7 +130,7 @@ class Daemon:
             self._gather()
         self._looked_ns = self._clocks.real_ns()
         t_ns = self._time_ns()
-        if 0 <= next_due_ns(self._standing.state) <= t_ns:
+        if 0 <= next_due_ns(self._standing.state) <= t_ns and not self._waiting:
             self._intake.tick(t_ns)
 
     def _gather(self) -> int:
