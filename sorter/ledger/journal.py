@@ -275,9 +275,12 @@ class Journal:
         raise self._full(error) from error
 
     def _remove_unfinished(self) -> None:
-        for name in self.disk.names(self.folder):
-            if name.startswith("journal-") and name.endswith(".new"):
-                self.disk.remove(self.folder / name)
+        try:
+            for name in self.disk.names(self.folder):
+                if name.startswith("journal-") and name.endswith(".new"):
+                    self.disk.remove(self.folder / name)
+        except OSError as error:
+            raise self._broke(error, "has an unfinished successor that could not be removed") from error
 
     def _open(self) -> None:
         self._remove_unfinished()
