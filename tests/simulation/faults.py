@@ -13,7 +13,7 @@ from tests.simulation.world import MS, SECOND, World
 
 FAULTY_NS: Final = 70 * SECOND
 AWAY_MAX_NS: Final = 6 * SECOND
-LONG_AWAY_NS: Final = (70 * SECOND, 100 * SECOND)  # longer than an item's time-out
+LONG_NS: Final = (70 * SECOND, 100 * SECOND)  # longer than an item's time-out
 
 
 class Trouble:
@@ -74,12 +74,17 @@ class Trouble:
         self.hub.slow_share = self.world.chance.choice([0.0, 0.05, 0.2])
 
     def _away_ns(self) -> int:
-        return self.world.between(100 * MS, AWAY_MAX_NS)
+        return self._span_ns(AWAY_MAX_NS, 0.0)
 
     def _restart_ns(self) -> int:
         if self.world.happens(0.3):
             self.hub.publish()
-        return self.world.between(*LONG_AWAY_NS) if self.world.happens(0.05) else self._away_ns()
+        return self._span_ns(AWAY_MAX_NS, 0.05)
+
+    def _span_ns(self, most_ns: int, long_share: float) -> int:
+        if self.world.happens(long_share):
+            return self.world.between(*LONG_NS)
+        return self.world.between(100 * MS, most_ns)
 
     def _kill(self) -> None:
         self.hub.kill_in(self.world.chance.randint(0, 15), self._restart_ns())
@@ -91,10 +96,10 @@ class Trouble:
         self.hub.fail_disk_in(self.world.chance.randint(1, 4), self._restart_ns())
 
     def _fill_disk(self) -> None:
-        self.hub.fill_disk(self.world.between(2 * SECOND, 15 * SECOND))
+        self.hub.fill_disk(self._span_ns(15 * SECOND, 0.1))
 
     def _stall(self) -> None:
-        self.hub.stall(self.world.between(100 * MS, 5 * SECOND))
+        self.hub.stall(self._span_ns(5 * SECOND, 0.1))
 
     def _break(self) -> None:
         line = self.world.chance.choice(self.lines)

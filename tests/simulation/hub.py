@@ -20,6 +20,8 @@ FOLDER: Final = Path("/ledger")
 SEGMENT_BYTES: Final = 256 << 10
 RESERVE_BYTES: Final = 192 << 10  # beyond any batch that gathers here
 FULL_DISK_PAUSE_NS: Final = 1 * SECOND
+IDLE_NS: Final = 20 * MS  # between turns when nothing arrives
+CLOCK_OFF_NS: Final = 500 * MS  # a site's clocks are set by NTP: the daemon's is no better than that
 
 
 class Killed(BaseException):
@@ -155,7 +157,8 @@ class Hub:
         self._spend()
         self.standing = restore(read(FOLDER, disk=self.disk))
         self.devices.listening = self.control.listening = True
-        clocks = Clocks(lambda: world.now_ns, lambda: world.now_ns)
+        off_ns = world.between(-CLOCK_OFF_NS, CLOCK_OFF_NS)
+        clocks = Clocks(lambda: world.now_ns + off_ns, lambda: world.now_ns)
         sockets = Sockets(self.devices, self.control, lambda _idle_ms: False)
         self.daemon = Daemon(self.standing, self._sort_plans[self._plan_at], journal, sockets, clocks)
         self._turning.set(world.now_ns)
@@ -171,4 +174,4 @@ class Hub:
         if self.devices.inbox or self.control.inbox:
             self._arrived()
         elif due_ns >= 0:
-            self._turning.set(due_ns)
+            self._turning.set(max(due_ns, self.world.now_ns + IDLE_NS))
