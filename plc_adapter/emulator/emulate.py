@@ -55,7 +55,6 @@ class Line:
             seed,
             start_ns=start_ns,
             epoch=int(time.time()),  # one used before would make the daemon take new reports for repeats
-            tells_items=False,  # a scan opens an item too, and the two ways to the daemon keep no common order
         )
         self.program = PlcProgram(self.plant, site.plcs[name].word_order, self._told)
         self.face = ModbusFace(self.program, site.plcs[name], clock.now_ns)

@@ -258,7 +258,7 @@ def _count_told(state: State, item: Any, change: int) -> None:
 
 @inlined
 def _unobjected(staged: Any) -> bool:
-    """Whether nothing was learnt that forbids the answer given before: another waybill, an intercept, a cancellation."""
+    """Whether nothing forbids the answer given before: a second waybill, an intercept, a cancellation."""
     payload = i64(staged["payload"])
     held = ((payload >> advices.INTERCEPT_AT) | (payload >> advices.CANCELLED_AT)) & 1
     return staged["outcome"] != MULTI_CODE and not (staged["outcome"] == PLANNED and held)

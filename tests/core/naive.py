@@ -12,10 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from plans import Chute, Line, Rows, Rule
-
 from sorter.reasons import Reason, Refusal
 from sorter.records import ChuteState, Discharge, Kind, Role, Target, Verb, Verdict
+from tests.core.plans import Chute, Line, Rows, Rule
 
 NONE_8, NONE_16 = 0xFF, 0xFFFF
 TIMEOUTS_A_STEP = 1024
@@ -225,8 +224,7 @@ class Twin:
             self.end(former, Reason.LOST, None)
         item = self.open(event)
         item.announced = True
-        enter = {"serial": item.serial, "item": item.number, "plan": self.plan}
-        self.write(Verdict.ENTER, 0, item.line, **enter)
+        self.write(Verdict.ENTER, 0, item.line, serial=item.serial, item=item.number, plan=self.plan)
 
     def discharge(self, event: Event) -> Refusal | None:
         item = self.find(event)

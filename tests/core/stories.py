@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
-from naive import Event
-from plans import JUNK, LABELS, SECOND_NS, WAYBILLS, Rows, small_rows
 
 from sorter import records
 from sorter.core import state as core
 from sorter.core.step import step
 from sorter.limits import TIMEOUTS_PER_STEP_MAX
 from sorter.records import Kind, Role, Verb
+from tests.core.naive import Event
+from tests.core.plans import JUNK, LABELS, SECOND_NS, WAYBILLS, Rows, small_rows
 
 START_NS = 1_700_000_000 * SECOND_NS
 WAITS_S = (0, 0, 0, 0, 0, 1, 5, 20, 40, 65, 200, 3600)

@@ -10,15 +10,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from naive import Event
-from plans import PATTERNS, SECOND_NS, Chute, Line, Rows, Rule, compiled
-from stories import START_NS, batch_of, decisions_for, plan_event, run_core
 
 from sorter.core import manifest
 from sorter.core import state as core
 from sorter.core.step import step
 from sorter.reasons import REJECTIONS, Reason, Refusal
 from sorter.records import NONE_16, AdviceFlag, ChuteState, Discharge, Kind, Role, Target, Verb, Verdict
+from tests.core.naive import Event
+from tests.core.plans import PATTERNS, SECOND_NS, Chute, Line, Rows, Rule, compiled
+from tests.core.stories import START_NS, batch_of, decisions_for, plan_event, run_core
 
 BUS, PLANE, FREIGHT, EXCEPTION = range(4)
 VILLAGE, AIRPORT, TOWN, NOWHERE = range(4)

@@ -8,13 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import stories
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive import Event
-from plans import SECOND_NS, compiled
-from stories import START_NS, plan_event, run_core
-from test_core_cases import ROWS, Hub
 
 from sorter import limits, records
 from sorter.core import manifest
@@ -23,6 +18,11 @@ from sorter.core.bundle import bind
 from sorter.core.jit import UNCOMPILED
 from sorter.core.step import step
 from sorter.records import Kind, Role, Verdict
+from tests.core import stories
+from tests.core.naive import Event
+from tests.core.plans import SECOND_NS, compiled
+from tests.core.stories import START_NS, plan_event, run_core
+from tests.core.test_core_cases import ROWS, Hub
 
 compiled_only = pytest.mark.skipif(UNCOMPILED, reason="needs tens of thousands of events")
 

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import stories
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from naive import Twin
-from plans import compiled
 
 from sorter.core import state as core
 from sorter.core.jit import UNCOMPILED
 from sorter.reasons import Reason, Refusal
+from tests.core import stories
+from tests.core.naive import Twin
+from tests.core.plans import compiled
 
 EXAMPLES = int(os.environ.get("CORE_EXAMPLES", "250"))
 RANDOM = "CORE_EXAMPLES" in os.environ and "CORE_FIXED" not in os.environ

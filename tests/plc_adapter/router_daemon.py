@@ -4,11 +4,11 @@ import threading
 import time
 
 import zmq
-from one_line_daemon import OneLineDaemon
 
 from sorter.wire import frames
 from sorter.wire.endpoints import Router
 from sorter.wire.frames import Ack, AnyMessage, Divert, Hello, Item
+from tests.plc_adapter.one_line_daemon import OneLineDaemon
 
 
 class RouterDaemon:

@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from modbus_plc import ModbusPlc
-from router_daemon import RouterDaemon
 
 from plc_adapter import service
 from plc_adapter.mailbox import PlcSide
 from plc_adapter.settings import Plc, Site, Wire
 from sorter.clock import Clock
 from sorter.records import Kind
+from tests.plc_adapter.modbus_plc import ModbusPlc
+from tests.plc_adapter.router_daemon import RouterDaemon
 
 SETTLE_S = 20.0
 

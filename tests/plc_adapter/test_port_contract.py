@@ -8,13 +8,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
 import pytest
-from modbus_plc import ORDERS_AT, REPORTS_AT, ModbusPlc
 
 from plc_adapter.loopback import LoopbackPort
 from plc_adapter.mailbox import BLOCK_BYTES, HostSide, HostState, Order, PlcSide, Told, WordOrder
 from plc_adapter.modbus import ModbusPort
 from plc_adapter.port import Garbled, Late, Port, PortError, Refused, Unreachable
 from sorter.records import NONE_16, Discharge, Kind
+from tests.plc_adapter.modbus_plc import ORDERS_AT, REPORTS_AT, ModbusPlc
 
 
 class Bench(Protocol):

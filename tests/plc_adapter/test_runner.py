@@ -3,7 +3,6 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from one_line_daemon import OneLineDaemon
 
 from plc_adapter.loopback import LoopbackPort
 from plc_adapter.mailbox import RING, HostState, PlcSide, Told
@@ -11,6 +10,7 @@ from plc_adapter.runner import DIVERTS_MAX, FILL_MAX, HOLD, Link, Runner
 from sorter.records import NONE_16, ChuteState, Kind
 from sorter.records import Discharge as Discharged
 from sorter.wire.frames import Chute, Discharge, Divert, Item, Ping
+from tests.plc_adapter.one_line_daemon import OneLineDaemon
 
 MS = 1_000_000
 S = 1000 * MS

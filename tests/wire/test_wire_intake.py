@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hub import NAMES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +13,7 @@ from sorter.records import EVENT, NONE_8, NONE_16, AdviceFlag, Kind, Role, Verb,
 from sorter.wire import frames
 from sorter.wire.frames import Chute, Discharge, Hello, Item, Ping, Refuse, Scan
 from sorter.wire.intake import Intake
+from tests.wire.hub import NAMES
 
 CLIENT, T_NS, AGE_US = 7, 1_762_808_400_000_000_000, 1500
 LINES = {"": 0, "L1": 0}

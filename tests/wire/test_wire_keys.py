@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import pytest
 import zmq
-from hub import Hub
 
 from sorter.records import Kind, Role
 from sorter.wire import frames, keys
@@ -17,6 +16,7 @@ from sorter.wire.control import Control, Unreachable
 from sorter.wire.endpoints import Publisher, Router, dealer
 from sorter.wire.frames import Ack, Command, Divert, Hello, Ping, Refuse, Scan
 from sorter.wire.keys import Key, Keys, NoKeys, Secret, allows, check_address, is_local
+from tests.wire.hub import Hub
 
 PATIENCE_S = 20.0
 LOCAL = "tcp://127.0.0.1:*"

@@ -4,7 +4,6 @@ import random
 from collections.abc import Sequence
 
 import pytest
-from hub import Hub
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +13,7 @@ from sorter.wire import frames
 from sorter.wire.endpoints import Frame
 from sorter.wire.frames import Ack, AnyMessage, Divert, Hello, Malformed, Ping, Pong, Refuse, Scan, Welcome
 from sorter.wire.session import ACK_NS, HELLO_NS, NS_PER_S, PING_NS, SILENT_NS, TOGETHER_MAX, OutboxFull, Session
+from tests.wire.hub import Hub
 
 STEP_NS = NS_PER_S // 10
 

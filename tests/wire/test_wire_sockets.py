@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 import zmq
-from hub import Hub
 
 from sorter import limits
 from sorter.records import Kind
@@ -22,6 +21,7 @@ from sorter.wire.client import Client
 from sorter.wire.control import CommandRefused, Control, NoAnswer, Unreachable
 from sorter.wire.endpoints import CannotBind, Publisher, Router, dealer, wait
 from sorter.wire.frames import Command, Malformed, Ping, Pong, Refuse, Reply, Scan
+from tests.wire.hub import Hub
 
 PATIENCE_S = 20.0
 LOCAL = "tcp://127.0.0.1:*"
