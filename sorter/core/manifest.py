@@ -18,8 +18,8 @@ LINE_WORDS: Final = 8
 LINE_KEYS: Final = 3
 LINES_MIN: Final = 1 << 12
 LINES_MOVED_A_CHANGE: Final = 8
-GROW_PERCENT: Final = 62  # of all places: a line then overflows one time in ten
-ROOMY_PERCENT: Final = 42  # after growth: 51 bytes an advice
+GROW_PERCENT: Final = 50  # of all places: one key in twenty then lies beyond the line that was prefetched
+ROOMY_PERCENT: Final = 34  # after growth: 63 bytes an advice
 FULL_PERCENT: Final = 90
 
 # Of `counts`.
