@@ -2,13 +2,15 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test bench lint lock clean
+.PHONY: .venv demo test bench lint lock clean
 
-.venv: pyproject.toml requirements.lock
+.venv: .venv/installed
+
+.venv/installed: pyproject.toml requirements.lock
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	touch .venv
+	touch $@
 
 demo: .venv
 	$(BIN)/sorter demo
