@@ -22,6 +22,7 @@ WatchdogSec=10
 TimeoutStopSec=10
 ProtectSystem=strict
 ReadWritePaths={folder}
+CacheDirectory=hub-sorter
 PrivateTmp=yes
 NoNewPrivileges=yes
 LimitNOFILE=65536
