@@ -79,7 +79,7 @@ class Trouble:
     def _restart_ns(self) -> int:
         if self.world.happens(0.3):
             self.hub.publish()
-        return self._span_ns(AWAY_MAX_NS, 0.05)
+        return self._span_ns(AWAY_MAX_NS, 0.15)
 
     def _span_ns(self, most_ns: int, long_share: float) -> int:
         if self.world.happens(long_share):
