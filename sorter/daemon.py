@@ -259,7 +259,7 @@ class Daemon:
                 item=item,
                 chute=names.chutes[chute],
                 alternate=None if alternate == NONE_16 else names.chutes[alternate],
-                reason=Reason(reason).word,
+                reason=_WORDS[reason],
                 row=row,
                 plan=plan,
                 deadline_ns=deadline_ns,
