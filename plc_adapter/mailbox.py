@@ -41,7 +41,8 @@ How it is used:
 - An epoch that changes is a PLC restart. The host then meets the PLC anew: it raises the host
   epoch, and the PLC takes the new host epoch over and counts orders from 0 again.
 - No new heartbeat for 500 ms: the other side is dead. The PLC recirculates on its own.
-- After a new epoch the PLC reports the state of every chute.
+- After a new epoch of either side the PLC reports the state of every chute: an adapter that died
+  may have taken the last change with it.
 
 A report's number is also its number on the wire, and the epoch is the wire's boot: an adapter
 that starts again needs no memory, and the daemon drops what it has counted already.

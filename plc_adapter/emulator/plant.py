@@ -254,6 +254,10 @@ class Plant:
             item.number = item.chute = item.alternate = item.aim = 0
         self._items.clear()
         self.plc.clear()
+        self.sense_all()
+
+    def sense_all(self) -> None:
+        """Report the state of every chute: a host that is new here may not have heard of the last change."""
         self.plc.extend(Sensed(self.now_ns, bin_.number, bin_.state) for bin_ in self._bins.values())
 
     def _push(self, t_ns: int, kind: int, what: object, value: int = 0) -> None:

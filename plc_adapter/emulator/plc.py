@@ -44,7 +44,11 @@ class PlcProgram:
         """The host has written its block."""
         plant = self.plant
         plant.advance(now_ns)
-        for told in self._side.receive(block, real_ns):
+        met = self._side.host_epoch
+        orders = self._side.receive(block, real_ns)
+        if self._side.host_epoch != met:
+            plant.sense_all()
+        for told in orders:
             self._told(told.item)
             if told.left_ms == 0:
                 self.late += 1

@@ -120,7 +120,7 @@ async def _fill_the_ring() -> None:
             reports = host.receive(await port.exchange(host.block(clock.ns, HostState.DECIDING)), clock.ns)
             numbers += [report.number for report in reports]
         assert numbers == list(range(1, RING + 1))
-        assert program.unread == 30
+        assert program.unread == 32  # two chutes tell their state to the host they have just met
         host.acknowledge(RING)
         numbers = [report.number for _ in range(2) for report in await exchange(port, host, clock)]
         assert numbers == list(range(RING + 1, 3 * RING + 1))
@@ -220,6 +220,19 @@ def test_what_is_told_is_heard_of() -> None:
     plc.cycle(START_NS + 10 * NS_PER_S, 0)
     host_block(host, plc, START_NS + 11 * NS_PER_S, 1, [Order(1, 102, 101, START_NS + 25 * NS_PER_S, 0)])
     assert told == [1]
+
+
+def test_a_host_that_is_new_hears_the_state_of_every_chute() -> None:
+    plant = plant_of(0)
+    program = PlcProgram(plant)
+    for _ in range(2):
+        host = HostSide()
+        points: list[int] = []
+        for now_ns in range(0, 6 * NS_PER_S, NS_PER_S):
+            program.write(host.block(now_ns, HostState.DECIDING), now_ns, now_ns)
+            points += [report.point for report in host.receive(program.read(now_ns, now_ns), now_ns)]
+            host.acknowledge(host.read)
+        assert points == sorted(plant._bins)
 
 
 def test_a_restart_begins_a_new_epoch_in_the_mailbox() -> None:
