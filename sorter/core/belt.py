@@ -5,7 +5,7 @@ from typing import Any, Final
 import numpy as np
 
 from sorter import limits
-from sorter.core.jit import i64, inlined, kernel, multiply, u64
+from sorter.core.jit import i64, inlined, kernel, multiply, prefetch, u64
 from sorter.core.prepared import Prepared
 from sorter.core.state import BUCKETS, State
 from sorter.core.trips import change_load
@@ -30,6 +30,12 @@ assert BUCKETS & (BUCKETS - 1) == 0
 def bucket_of(line: int, epoch: int, item: int) -> int:
     block = u64((epoch << 34) ^ (line << 29) ^ (item >> 3))
     return (i64(multiply(block, _HASH) >> _BLOCKS_SHIFT) << 3) | (item & 7)
+
+
+@inlined
+def send_for_item(state: State, line: int, number: int) -> None:
+    """Ask memory for the bucket that `find_item` will look into."""
+    prefetch(state.buckets, bucket_of(line, i64(state.belts[line]["epoch"]), number))
 
 
 @inlined

@@ -1,4 +1,4 @@
-"""The one decorator for every kernel, where its compiled code is kept, and three machine instructions.
+"""The one decorator for every kernel, where its compiled code is kept, and the machine instructions it lacks.
 
 Numba checks a cached kernel against its own file only, and not against the bounds-check
 switch. So the cache folder is named after a digest of all sources and the mode.
@@ -28,6 +28,8 @@ _intrinsic: Any = intrinsic
 
 _ROOT: Final = Path(__file__).parent.parent
 _FROZEN: Final = ("limits.py", "reasons.py", "records.py")  # Numba compiles their globals in
+COMMON_WORDS: Final = 8  # a cache line of them
+_INT_64: Final = ir.IntType(64)
 _WORD_MASK: Final = (1 << 64) - 1
 
 
@@ -94,9 +96,8 @@ def inlined(function: Kernel) -> Kernel:
 def _prefetch_code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     array_type, _ = signature.args
     array = context.make_array(array_type)(context, builder, arguments[0])
-    pointer = _cgutils.get_item_pointer(
-        context, builder, array_type, array, [arguments[1], ir.Constant(ir.IntType(64), 0)]
-    )
+    zeros = [ir.Constant(_INT_64, 0)] * (array_type.ndim - 1)
+    pointer = _cgutils.get_item_pointer(context, builder, array_type, array, [arguments[1], *zeros])
     byte_pointer = builder.bitcast(pointer, ir.IntType(8).as_pointer())
     narrow = ir.IntType(32)
     kind = ir.FunctionType(ir.VoidType(), [byte_pointer.type, narrow, narrow, narrow])
@@ -110,6 +111,22 @@ def _prefetch_type(_context: Any, array: Any, _index: Any) -> Any:
     return types.void(array, types.int64), _prefetch_code
 
 
+def _common_code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    """AND eight words of each array at once; the mask of those that are not 0 comes back as a number."""
+    vector = ir.VectorType(_INT_64, COMMON_WORDS)
+    common = ir.Constant(vector, [(1 << 64) - 1] * COMMON_WORDS)
+    for array_type, argument in zip(signature.args[:-1], arguments[:-1], strict=True):
+        array = context.make_array(array_type)(context, builder, argument)
+        first = builder.gep(array.data, [arguments[-1]])
+        common = builder.and_(common, builder.load(builder.bitcast(first, vector.as_pointer()), align=8))
+    there = builder.icmp_unsigned("!=", common, ir.Constant(vector, [0] * COMMON_WORDS))
+    return builder.zext(builder.bitcast(there, ir.IntType(COMMON_WORDS)), _INT_64)
+
+
+def _common_type(_context: Any, one: Any, two: Any, three: Any, four: Any, five: Any, _at: Any) -> Any:
+    return types.int64(one, two, three, four, five, types.int64), _common_code
+
+
 def _trailing_zeros_type(_context: Any, _word: Any) -> Any:
     def code(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
@@ -119,6 +136,12 @@ def _trailing_zeros_type(_context: Any, _word: Any) -> Any:
 
 def _prefetch_slow(_lines: Any, _index: int) -> None:
     return None
+
+
+def _common_slow(one: Any, two: Any, three: Any, four: Any, five: Any, at: int) -> int:
+    words = range(COMMON_WORDS)
+    common = (one[at + word] & two[at + word] & three[at + word] & four[at + word] & five[at + word] for word in words)
+    return sum((bits != 0) << word for word, bits in enumerate(common))
 
 
 def _trailing_zeros_slow(word: Any) -> int:
@@ -134,7 +157,9 @@ def _multiply_fast(left: Any, right: Any) -> Any:
 
 
 prefetch: Callable[[Any, int], None]
-"""Ask memory for row `index` of a two-dimensional array of cache lines."""
+"""Ask memory for where row `index` of an array begins."""
+common_words: Callable[[Any, Any, Any, Any, Any, int], int]
+"""Of COMMON_WORDS words from `at` on, one bit for each that has a bit set in all five uint64 arrays."""
 trailing_zeros: Callable[[Any], int]
 """Zeros below the lowest set bit of a word that is not 0."""
 multiply: Callable[[Any, Any], Any]
@@ -142,6 +167,8 @@ multiply: Callable[[Any, Any], Any]
 
 if UNCOMPILED:
     prefetch, trailing_zeros, multiply = _prefetch_slow, _trailing_zeros_slow, _multiply_slow
+    common_words = _common_slow
 else:
     prefetch, trailing_zeros = _intrinsic(_prefetch_type), _intrinsic(_trailing_zeros_type)
+    common_words = _intrinsic(_common_type)
     multiply = inlined(_multiply_fast)

@@ -60,7 +60,7 @@ class Manifest(NamedTuple):
     counts: Ints64  # [2] USED, MOVED
 
 
-def _new_lines(count: int) -> Bits:
+def new_lines(count: int) -> Bits:
     """Zeroed cache lines at a cache line's boundary."""
     words = np.zeros((count + 1) * LINE_WORDS, np.uint64)
     skip = -words.ctypes.data % (LINE_WORDS * 8) // 8
@@ -68,7 +68,7 @@ def _new_lines(count: int) -> Bits:
 
 
 def new_manifest(line_count: int = LINES_MIN) -> Manifest:
-    return Manifest(_new_lines(line_count), _new_lines(0), np.zeros(2, np.int64))
+    return Manifest(new_lines(line_count), new_lines(0), np.zeros(2, np.int64))
 
 
 def is_crowded(manifest: Manifest, more: int) -> bool:
@@ -87,7 +87,7 @@ def grown(manifest: Manifest, more: int) -> Manifest:
     line_count = max(wanted * 100 // (LINE_KEYS * ROOMY_PERCENT) + 1, len(manifest.lines))
     counts = manifest.counts.copy()
     counts[MOVED] = 0
-    return Manifest(_new_lines(line_count), manifest.lines, counts)
+    return Manifest(new_lines(line_count), manifest.lines, counts)
 
 
 def contents(manifest: Manifest) -> Bits:

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from sorter import limits
+from sorter.core.manifest import LINE_WORDS, new_lines
 from sorter.records import (
     LINE,
     PATTERN,
@@ -60,7 +61,7 @@ class Ruler(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """The decision table with rulers in place of edges; see records.Table."""
+    """The decision table with rulers in place of edges; see records.Table. Its vectors are whole cache lines."""
 
     station: Bits
     kind: Bits
@@ -134,16 +135,25 @@ def _ruler(edges: Ints32, value_max: int) -> Ruler:
     return Ruler(cells.astype(np.uint16), padded, cell_bits, steps, value_max)
 
 
+def _in_lines(vectors: Bits) -> Bits:
+    """Bit vectors with zeros up to the end of their last cache line."""
+    count, words = vectors.shape
+    lines = -(-words // LINE_WORDS)
+    padded: Bits = new_lines(count * lines).reshape(count, lines * LINE_WORDS)
+    padded[:, :words] = vectors
+    return padded
+
+
 def _rules(table: Table) -> Rules:
     return Rules(
-        station=table.station,
-        kind=table.kind,
+        station=_in_lines(table.station),
+        kind=_in_lines(table.kind),
         weight_ruler=_ruler(table.weight_edges, limits.WEIGHT_MAX_G),
-        weight=table.weight,
+        weight=_in_lines(table.weight),
         length_ruler=_ruler(table.length_edges, LENGTH_MAX_MM),
-        length=table.length,
+        length=_in_lines(table.length),
         minute_edges=table.minute_edges,
-        minute=table.minute,
+        minute=_in_lines(table.minute),
         target_kind=table.target_kind,
         target=table.target,
         row=table.row,

@@ -3,7 +3,7 @@
 from typing import Any, Final, NamedTuple
 
 from sorter.core.barcode import prefix_key
-from sorter.core.jit import i64, inlined, kernel, trailing_zeros, u64
+from sorter.core.jit import COMMON_WORDS, common_words, i64, inlined, kernel, trailing_zeros, u64
 from sorter.core.prepared import Prepared, Ruler
 from sorter.core.state import State
 from sorter.core.trips import DAY_NS, MINUTE_NS, week_ns
@@ -61,9 +61,11 @@ def find_row(plan: Prepared, who: Parcel, minute: int) -> int:
         length = measure(rules.length_ruler, who.length_mm)
     by_station, by_kind, by_minute = rules.station[who.station], rules.kind[kind], rules.minute[minute]
     by_weight, by_length = rules.weight[weight], rules.length[length]
-    for word in range(len(by_station)):
-        bits = by_station[word] & by_kind[word] & by_minute[word] & by_weight[word] & by_length[word]
-        if bits != u64(0):
+    for at in range(0, len(by_station), COMMON_WORDS):
+        hits = common_words(by_station, by_kind, by_minute, by_weight, by_length, at)
+        if hits != 0:
+            word = at + trailing_zeros(u64(hits))
+            bits = by_station[word] & by_kind[word] & by_minute[word] & by_weight[word] & by_length[word]
             return word * 64 + trailing_zeros(bits)
     return -1
 

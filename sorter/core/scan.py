@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from sorter import limits
 from sorter.core import manifest as advices
 from sorter.core.barcode import match_codes
-from sorter.core.belt import find_item, hear, next_decision, open_item
+from sorter.core.belt import find_item, hear, next_decision, open_item, send_for_item
 from sorter.core.chutes import is_open, pick_chute
 from sorter.core.jit import i64, inlined, kernel, prefetch, u64
 from sorter.core.prepared import Prepared
@@ -38,6 +38,7 @@ MAX_LAPS: Final = int(Reason.MAX_LAPS)
 LATE: Final = int(Reason.LATE)
 RECIRCULATE: Final = int(Reason.RECIRCULATE)
 
+EVENTS_AHEAD: Final = 12  # cache lines asked for before they are read
 STANDARD: Final = 0  # service and flow of an item known by its sort code alone
 
 
@@ -68,6 +69,9 @@ def stage_run(state: State, plan: Prepared, batch: Batch, begin: int) -> int:
     for at in range(end - begin):
         _fold_codes(state, batch, at)
         _send_for(state, work.scans[at])
+        event = batch.events[begin + at]
+        if event["line"] < len(plan.lines):
+            send_for_item(state, i64(event["line"]), i64(event["item"]))
     for at in range(end - begin):
         _look_up(state, plan, batch.events[begin + at], work.scans[at])
     return end
@@ -109,6 +113,7 @@ def _gather(state: State, batch: Batch, begin: int) -> tuple[int, int]:
     end = begin
     while end < len(batch.events) and end - begin < SCANS_STAGED_MAX:
         event = batch.events[end]
+        prefetch(batch.events, min(end + EVENTS_AHEAD, len(batch.events) - 1))
         first = i64(event["code_at"])
         count = max(0, min(i64(event["code_count"]), limits.CODES_PER_SCAN_MAX, len(batch.codes) - first))
         ready = event["kind"] == SCAN and code_count + count <= CODES_STAGED_MAX
