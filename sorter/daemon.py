@@ -30,6 +30,7 @@ FRAMES_AT_ONCE: Final = 64  # so many whole frames may have to wait in memory fo
 FRAMES_PER_TURN_MAX: Final = 32 * FRAMES_AT_ONCE
 DIVERTS_TOGETHER: Final = 1024  # in one frame; what receives it takes no more than MESSAGES_PER_FRAME_MAX
 NOTHING: Final[Rows] = np.zeros(0, DECISION)
+_WORDS: Final = tuple(reason.word for reason in Reason)
 
 
 class Socket(Protocol):
