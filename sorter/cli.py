@@ -179,11 +179,13 @@ def status(folder: Path, as_json: bool) -> None:
 @json_option
 def trace(waybill: str, folder: Path, as_json: bool) -> None:
     """Tell everything that happened to WAYBILL: scans, decision with its rule row, discharge."""
-    with refusals(), Reader(load_site(folder).ledger) as reader:
+    with refusals():
+        site = load_site(folder)
+    with refusals(), Reader(site.ledger) as reader:
         found = reader.trace(waybill.strip().upper())
     if found is None:
         fail(FAILURE, f"{waybill} is not in the ledger: it was never read, advised or inducted here")
-    tell(found, words.trace(found), as_json=as_json)
+    tell(found, words.trace(found, site.utc_offset_ns), as_json=as_json)
 
 
 @main.command()

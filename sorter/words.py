@@ -80,25 +80,43 @@ def status(answer: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def trace(found: dict[str, Any]) -> str:
-    """Everything that happened to a waybill, item by item."""
+def trace(found: dict[str, Any], offset_ns: int) -> str:
+    """Everything that happened to a waybill, item by item, in local time."""
     lines = [f"waybill {found['waybill']}"]
     for item in found["items"]:
         lines.append(f"item {item['item']} on line {item['line']}")
-        lines += [f"  scan      {_fields(scan)}" for scan in item["scans"]]
+        lines += [f"  {local(scan['t_ns'], offset_ns)}  read {_read(scan)}" for scan in item["scans"]]
         if item["decision"]:
-            lines.append(f"  decision  {_fields(item['decision'])}")
-            lines.append(f"            {sentence(item['decision']['reason'])}")
+            lines += _decided(item["decision"], offset_ns)
         if item["discharge"]:
-            lines.append(f"  discharge {_fields(item['discharge'])}")
-        lines += [f"  {key:<9} {item[key]}" for key in ("trip", "load_unit") if item.get(key)]
+            end = item["discharge"]
+            where = f" into chute {end['chute']}" if end["chute"] is not None else ""
+            lines.append(f"  {local(end['t_ns'], offset_ns)}  {end['outcome']}{where}")
+        if item["load_unit"]:
+            lines.append(f"  {'':19}  in load unit {item['load_unit']}")
+        if item["trip"]:
+            trip = item["trip"]
+            lines.append(f"  {local(trip['departs_ns'], offset_ns)}  leaves by {trip['lane']}")
     return "\n".join(lines)
 
 
-def _fields(part: dict[str, Any] | str) -> str:
-    if isinstance(part, str):
-        return part
-    return ", ".join(f"{key} {value}" for key, value in part.items() if value not in (None, "", []))
+def _read(scan: dict[str, Any]) -> str:
+    parts = [", ".join(scan["codes"]) or "no code"]
+    if scan["weight_g"]:
+        parts.append(f"{scan['weight_g']} g")
+    if scan["lap"]:
+        parts.append(f"lap {scan['lap']}")
+    return ", ".join(parts)
+
+
+def _decided(decision: dict[str, Any], offset_ns: int) -> list[str]:
+    chute = "no chute" if decision["chute"] is None else f"chute {decision['chute']}"
+    other = "" if decision["alternate"] is None else f", or {decision['alternate']}"
+    by = f"rule row {decision['row']}" if decision["row"] else "the station's own lane"
+    return [
+        f"  {local(decision['t_ns'], offset_ns)}  {chute}{other}: {sentence(decision['reason'])}",
+        f"  {'':19}  by {by}, plan {decision['plan'][:12]}",
+    ]
 
 
 @contextmanager
