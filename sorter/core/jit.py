@@ -127,6 +127,16 @@ def _common_type(_context: Any, one: Any, two: Any, three: Any, four: Any, five:
     return types.int64(one, two, three, four, five, types.int64), _common_code
 
 
+def _word_type(_context: Any, array: Any, _row: Any, _column: Any) -> Any:
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array_type = signature.args[0]
+        made = context.make_array(array_type)(context, builder, arguments[0])
+        pointer = _cgutils.get_item_pointer(context, builder, array_type, made, list(arguments[1:]))
+        return builder.load(builder.bitcast(pointer, _INT_64.as_pointer()), align=1)
+
+    return types.uint64(array, types.uint64, types.int64), code
+
+
 def _trailing_zeros_type(_context: Any, _word: Any) -> Any:
     def code(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
@@ -142,6 +152,10 @@ def _common_slow(one: Any, two: Any, three: Any, four: Any, five: Any, at: int) 
     words = range(COMMON_WORDS)
     common = (one[at + word] & two[at + word] & three[at + word] & four[at + word] & five[at + word] for word in words)
     return sum((bits != 0) << word for word, bits in enumerate(common))
+
+
+def _word_slow(rows: Any, row: Any, column: int) -> Any:
+    return np.uint64(int.from_bytes(rows[row, column : column + 8].tobytes(), "little"))
 
 
 def _trailing_zeros_slow(word: Any) -> int:
@@ -160,6 +174,8 @@ prefetch: Callable[[Any, int], None]
 """Ask memory for where row `index` of an array begins."""
 common_words: Callable[[Any, Any, Any, Any, Any, int], int]
 """Of COMMON_WORDS words from `at` on, one bit for each that has a bit set in all five uint64 arrays."""
+word_at: Callable[[Any, Any, int], Any]
+"""The eight bytes of a uint8 row from `column` on, the first one lowest."""
 trailing_zeros: Callable[[Any], int]
 """Zeros below the lowest set bit of a word that is not 0."""
 multiply: Callable[[Any, Any], Any]
@@ -167,8 +183,8 @@ multiply: Callable[[Any, Any], Any]
 
 if UNCOMPILED:
     prefetch, trailing_zeros, multiply = _prefetch_slow, _trailing_zeros_slow, _multiply_slow
-    common_words = _common_slow
+    common_words, word_at = _common_slow, _word_slow
 else:
     prefetch, trailing_zeros = _intrinsic(_prefetch_type), _intrinsic(_trailing_zeros_type)
-    common_words = _intrinsic(_common_type)
+    common_words, word_at = _intrinsic(_common_type), _intrinsic(_word_type)
     multiply = inlined(_multiply_fast)

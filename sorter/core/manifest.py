@@ -171,12 +171,14 @@ def find(lines: Any, start: int, hi: Any, lo: Any) -> int:
 @kernel
 def lookup(manifest: Manifest, hi: Any, lo: Any) -> int:
     """The payload of a waybill; NOTHING when it is unknown."""
-    return lookup_from(manifest, home_line(hi, lo, len(manifest.lines)), hi, lo)
+    home = home_line(hi, lo, len(manifest.lines))
+    payload = lookup_at_home(manifest, home, hi, lo)
+    return payload if payload >= 0 else lookup_further(manifest, home, hi, lo)
 
 
 @inlined
-def lookup_from(manifest: Manifest, home: int, hi: Any, lo: Any) -> int:
-    """As `lookup`, for a key whose home line is known already.
+def lookup_at_home(manifest: Manifest, home: int, hi: Any, lo: Any) -> int:
+    """As `lookup`, for a key whose home line is known already; -1: `lookup_further` must tell.
 
     Which place of its home line a key has is chance: all three are read, and none is guessed.
     """
@@ -191,11 +193,11 @@ def lookup_from(manifest: Manifest, home: int, hi: Any, lo: Any) -> int:
         return i64(payload & u64(_MASK))
     if line[4] == u64(0) and len(manifest.old) == 0:
         return NOTHING
-    return _lookup_further(manifest, home, hi, lo)
+    return -1
 
 
 @kernel
-def _lookup_further(manifest: Manifest, home: int, hi: Any, lo: Any) -> int:
+def lookup_further(manifest: Manifest, home: int, hi: Any, lo: Any) -> int:
     """In the lines after a full home line, then in the table the manifest grew from."""
     lines, old = manifest.lines, manifest.old
     found = find(lines, home, hi, lo)

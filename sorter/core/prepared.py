@@ -43,7 +43,7 @@ DIGITS: Final = _digits()
 class Automaton(NamedTuple):
     """Waybills with rows of a power of two, so that a step needs no multiplication."""
 
-    symbols: Words16  # [256] byte -> digit << 8 | class; a byte without digit has a class that only kills
+    symbols: Bytes  # [256] byte -> class; a byte without digit has one that only kills, zero one that stays
     next_state: Words16  # [states << class_bits]
     class_bits: int
     accepts: Bits  # [states]
@@ -116,13 +116,15 @@ def prepare(plan: Plan) -> Prepared:
 
 def _automaton(waybills: Waybills) -> Automaton:
     states, classes = waybills.next_state.shape
-    if states > limits.WAYBILL_STATES_MAX or classes > 255 or int(waybills.classes.max()) >= classes:
-        raise ValueError(f"the waybill automaton has {states} states, {classes} classes; the core takes 4096, 255")
-    class_bits = classes.bit_length()  # of 0..classes: one more, which kills
+    if states > limits.WAYBILL_STATES_MAX or classes > 254 or int(waybills.classes.max()) >= classes:
+        raise ValueError(f"the waybill automaton has {states} states, {classes} classes; the core takes 4096, 254")
+    kills, stays = classes, classes + 1
+    class_bits = stays.bit_length()
     rows = np.zeros((states, 1 << class_bits), np.uint16)
     rows[:, :classes] = waybills.next_state
-    symbols = np.where(DIGITS > 0, waybills.classes, classes).astype(np.uint16)
-    symbols |= DIGITS.astype(np.uint16) << 8
+    rows[:, stays] = np.arange(states)
+    symbols = np.where(DIGITS > 0, waybills.classes, kills).astype(np.uint8)
+    symbols[0] = stays
     return Automaton(symbols, rows.ravel(), class_bits, waybills.accepts, waybills.patterns)
 
 

@@ -54,11 +54,11 @@ def find_row(plan: Prepared, who: Parcel, minute: int) -> int:
     kind = (who.carrier * plan.services + who.service) * 2 + who.flow
     if who.service >= plan.services or kind >= len(rules.kind):
         return -1
-    weight, length = len(rules.weight) - 1, len(rules.length) - 1
-    if who.weight_g > 0:
-        weight = measure(rules.weight_ruler, who.weight_g)
-    if who.length_mm > 0:
-        length = measure(rules.length_ruler, who.length_mm)
+    weight, length = measure(rules.weight_ruler, who.weight_g), measure(rules.length_ruler, who.length_mm)
+    if who.weight_g <= 0:
+        weight = len(rules.weight) - 1
+    if who.length_mm <= 0:
+        length = len(rules.length) - 1
     by_station, by_kind, by_minute = rules.station[who.station], rules.kind[kind], rules.minute[minute]
     by_weight, by_length = rules.weight[weight], rules.length[length]
     for at in range(0, len(by_station), COMMON_WORDS):
@@ -110,7 +110,7 @@ def carriers_of(plan: Prepared, accepted: Any) -> Any:
 
 @kernel
 def station_of_labels(
-    plan: Prepared, codes: Bytes, rows: Words32, waybill_bits: Any, first: int, count: int, accepted: Any
+    plan: Prepared, codes: Bytes, rows: Words32, waybill_bits: Any, first: int, end: int, accepted: Any
 ) -> tuple[int, int]:
     """The station and carrier that the sort codes on a label name; NONE_16 when they name none, or two.
 
@@ -118,7 +118,7 @@ def station_of_labels(
     """
     carriers = carriers_of(plan, accepted)
     station, carrier = NONE_16, NONE_8
-    for at in range(first, first + count):
+    for at in range(first, end):
         if waybill_bits[at] != u64(0):
             continue
         named = _station_of_code(plan.sort_codes, codes[rows[at]], carriers)

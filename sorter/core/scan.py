@@ -39,6 +39,7 @@ LATE: Final = int(Reason.LATE)
 RECIRCULATE: Final = int(Reason.RECIRCULATE)
 
 EVENTS_AHEAD: Final = 12  # cache lines asked for before they are read
+MATCHED_TOGETHER: Final = 16  # scans; memory brings the advices of some while others are matched
 STANDARD: Final = 0  # service and flow of an item known by its sort code alone
 
 
@@ -64,16 +65,19 @@ def stage_run(state: State, plan: Prepared, batch: Batch, begin: int) -> int:
     work = state.work
     now_ns = max(i64(state.totals[0]["now_ns"]), i64(batch.events[begin]["t_ns"]))
     look_at_clock(state, plan, now_ns)
-    end, code_count = _gather(state, batch, begin)
-    match_codes(plan.automaton, work.moment[0]["patterns"], batch.codes, work, code_count)
+    end = _gather(state, batch, begin)
+    for first in range(0, end - begin, MATCHED_TOGETHER):
+        last = min(first + MATCHED_TOGETHER, end - begin)
+        first_code, end_code = i64(work.scans[first]["first_code"]), i64(work.scans[last - 1]["end_code"])
+        match_codes(plan.automaton, work.moment[0]["patterns"], batch.codes, work, first_code, end_code)
+        for at in range(first, last):
+            _fold_codes(state, batch, at)
+            _send_for(state, work.scans[at])
+            _send_for_belt(state, plan, batch.events[begin + at])
     for at in range(end - begin):
-        _fold_codes(state, batch, at)
-        _send_for(state, work.scans[at])
-        event = batch.events[begin + at]
-        if event["line"] < len(plan.lines):
-            send_for_item(state, i64(event["line"]), i64(event["item"]))
+        _look_up(state, work.scans[at])
     for at in range(end - begin):
-        _look_up(state, plan, batch.events[begin + at], work.scans[at])
+        _find_row(state, plan, batch.events[begin + at], work.scans[at])
     return end
 
 
@@ -90,12 +94,32 @@ def _send_for(state: State, staged: Any) -> None:
 
 
 @inlined
-def _look_up(state: State, plan: Prepared, event: Any, staged: Any) -> None:
-    """The payload of a staged scan's waybill, and the row of the decision table that it leads to."""
+def _send_for_belt(state: State, plan: Prepared, event: Any) -> None:
+    """Ask memory for where the belt would know a scan's item."""
+    if event["line"] < len(plan.lines):
+        send_for_item(state, i64(event["line"]), i64(event["item"]))
+
+
+@inlined
+def _look_up(state: State, staged: Any) -> None:
+    """The payload of a staged scan's waybill; -1 when a line further on must be read, which memory is asked for."""
     payload = advices.NOTHING
     if staged["outcome"] == PLANNED:
-        payload = advices.lookup_from(state.manifest, i64(staged["home"]), staged["waybill_hi"], staged["waybill_lo"])
+        home, lines = i64(staged["home"]), state.manifest.lines
+        payload = advices.lookup_at_home(state.manifest, home, staged["waybill_hi"], staged["waybill_lo"])
+        if payload < 0:
+            prefetch(lines, home + 1 if home + 1 < len(lines) else 0)
     staged["payload"] = payload
+
+
+@inlined
+def _find_row(state: State, plan: Prepared, event: Any, staged: Any) -> None:
+    """The row of the decision table that a staged scan's payload leads to."""
+    payload = i64(staged["payload"])
+    if payload < 0:
+        hi, lo = staged["waybill_hi"], staged["waybill_lo"]
+        payload = advices.lookup_further(state.manifest, i64(staged["home"]), hi, lo)
+        staged["payload"] = payload
     station = payload & advices.NO_STATION
     if station < len(plan.station_lane):
         carrier, service, flow = advices.kind_of(payload)
@@ -104,7 +128,7 @@ def _look_up(state: State, plan: Prepared, event: Any, staged: Any) -> None:
 
 
 @kernel
-def _gather(state: State, batch: Batch, begin: int) -> tuple[int, int]:
+def _gather(state: State, batch: Batch, begin: int) -> int:
     """Note the code rows of the scans from `begin` on, while they are scans, fit, and the clock changes nothing."""
     work = state.work
     moment = work.moment[0]
@@ -120,12 +144,12 @@ def _gather(state: State, batch: Batch, begin: int) -> tuple[int, int]:
         if not ready or (end > begin and event["t_ns"] >= until_ns):
             break
         staged = work.scans[end - begin]
-        staged["first_code"], staged["code_count"] = code_count, count
+        staged["first_code"], staged["end_code"] = code_count, code_count + count
         for row in range(first, first + count):
             work.rows[code_count] = row
             code_count += 1
         end += 1
-    return end, code_count
+    return end
 
 
 @inlined
@@ -135,8 +159,7 @@ def _fold_codes(state: State, batch: Batch, at: int) -> None:
     staged = work.scans[at]
     outcome = NO_READ
     hi, lo, accepted = u64(0), u64(0), u64(0)
-    first = i64(staged["first_code"])
-    for code in range(first, first + i64(staged["code_count"])):
+    for code in range(i64(staged["first_code"]), i64(staged["end_code"])):
         if work.accepted[code] != u64(0):
             if outcome == PLANNED and (work.code_hi[code] != hi or work.code_lo[code] != lo):
                 outcome = MULTI_CODE
@@ -205,7 +228,8 @@ def _identify(state: State, plan: Prepared, batch: Batch, event: Any, item: Any,
         staged["outcome"] = PLANNED
         staged["waybill_hi"], staged["waybill_lo"] = hi, lo
         staged["home"] = advices.home_line(hi, lo, len(state.manifest.lines))
-        _look_up(state, plan, event, staged)
+        _look_up(state, staged)
+        _find_row(state, plan, event, staged)
     else:
         return
     station = i64(staged["payload"]) & advices.NO_STATION
@@ -220,9 +244,9 @@ def _identify(state: State, plan: Prepared, batch: Batch, event: Any, item: Any,
 def _read_labels(state: State, plan: Prepared, batch: Batch, event: Any, item: Any, staged: Any) -> None:
     """No advice: the station a sort code names, else what was known before."""
     work = state.work
-    first, count = i64(staged["first_code"]), i64(staged["code_count"])
+    first, end = i64(staged["first_code"]), i64(staged["end_code"])
     if staged["accepted"] != u64(0):
-        label = station_of_labels(plan, batch.codes, work.rows, work.accepted, first, count, staged["accepted"])
+        label = station_of_labels(plan, batch.codes, work.rows, work.accepted, first, end, staged["accepted"])
         if label[0] != NONE_16:
             item["station"], item["carrier"] = label
             item["service"] = item["flow"] = STANDARD

@@ -122,10 +122,10 @@ assert ITEM.itemsize == 128
 class Work(NamedTuple):
     """What a kernel needs for a moment; it means nothing between two steps."""
 
-    rows: Words32  # [CODES_STAGED_MAX + 1] the code rows of a run of scans
-    code_hi: Bits  # [CODES_STAGED_MAX + 1]
+    rows: Words32  # [CODES_STAGED_MAX] the code rows of a run of scans
+    code_hi: Bits  # [CODES_STAGED_MAX] of codes that are waybills
     code_lo: Bits
-    accepted: Bits  # [CODES_STAGED_MAX + 1] the patterns each code fits; 0: no waybill
+    accepted: Bits  # [CODES_STAGED_MAX] the patterns each code fits; 0: no waybill
     scans: Rows  # STAGED[SCANS_STAGED_MAX]
     moment: Rows  # MOMENT[1]
     old_trips: Rows  # TRIP_LOAD[TRIPS_MAX]
@@ -141,7 +141,7 @@ STAGED: Final = np.dtype(
         ("home", "<i4"),  # its line in the manifest
         ("row", "<i4"),  # of the decision table, as far as the manifest's payload decides; -1: none
         ("first_code", "<i4"),  # in the run's code rows
-        ("code_count", "<i4"),
+        ("end_code", "<i4"),
         ("outcome", "<i4"),  # Reason NO_READ, UNKNOWN_CODE or MULTI_CODE; PLANNED: one waybill
     ]
 )
@@ -203,7 +203,7 @@ def new_state() -> State:
 
 
 def _new_work() -> Work:
-    codes = CODES_STAGED_MAX + 1  # an odd one gets a partner
+    codes = CODES_STAGED_MAX
     return Work(
         rows=np.zeros(codes, np.uint32),
         code_hi=np.zeros(codes, np.uint64),

@@ -288,7 +288,7 @@ def _match_one(state: State, plan: Prepared, batch: Batch, event: Any) -> bool:
     work = state.work
     look_at_clock(state, plan, i64(state.totals[0]["now_ns"]))
     work.rows[0] = event["code_at"]
-    match_codes(plan.automaton, work.moment[0]["patterns"], batch.codes, work, 1)
+    match_codes(plan.automaton, work.moment[0]["patterns"], batch.codes, work, 0, 1)
     return bool(work.accepted[0] != u64(0))
 
 
