@@ -51,7 +51,7 @@ def find_item(state: State, line: int, number: int) -> int:
     return -1
 
 
-@kernel
+@inlined
 def open_item(state: State, decisions: Rows, line: int, number: int, event_at: int) -> int:
     """Put a new item on the belt, if need be in place of the one heard of longest ago."""
     totals = state.totals[0]
@@ -92,7 +92,7 @@ def _oldest(state: State) -> int:
     return found
 
 
-@kernel
+@inlined
 def _append(state: State, at: int) -> None:
     """Make an item the newest of its line, heard of now."""
     item = state.items[at]

@@ -51,13 +51,20 @@ class _Fields(AttributeTemplate):
         return bundle.fields[name][1] if name in bundle.fields else None
 
 
+def _load_word(builder: Any, words: Any, at: int) -> Any:
+    """A word never changes while a kernel runs: none is loaded again after a store."""
+    loaded = builder.load(builder.gep(words, [ir.Constant(_WORD, at)]))
+    loaded.set_metadata("invariant.load", builder.module.add_metadata([]))
+    return loaded
+
+
 @_lower_getattr(Bundle)
 def _load_field(context: Any, builder: Any, bundle: Bundle, value: Any, name: str) -> Any:
     first, kind = bundle.fields[name]
     words = builder.gep(builder.bitcast(value, _WORD.as_pointer()), [ir.Constant(_WORD, first)])
     if isinstance(kind, Bundle):
         return builder.bitcast(words, value.type)
-    loaded = [builder.load(builder.gep(words, [ir.Constant(_WORD, at)])) for at in range(1 + getattr(kind, "ndim", 0))]
+    loaded = [_load_word(builder, words, at) for at in range(1 + getattr(kind, "ndim", 0))]
     if not isinstance(kind, types.Array):
         return loaded[0]
     array = context.make_array(kind)(context, builder)

@@ -3,7 +3,7 @@
 from typing import Any, Final, NamedTuple
 
 from sorter.core.barcode import prefix_key
-from sorter.core.jit import COMMON_WORDS, common_words, i64, inlined, kernel, trailing_zeros, u64
+from sorter.core.jit import COMMON_WORDS, common_words, i64, inlined, kernel, prefetch, trailing_zeros, u64
 from sorter.core.prepared import Prepared, Ruler
 from sorter.core.state import State
 from sorter.core.trips import DAY_NS, MINUTE_NS, week_ns
@@ -48,18 +48,42 @@ def measure(ruler: Ruler, value: int) -> int:
 
 
 @inlined
-def find_row(plan: Prepared, who: Parcel, minute: int) -> int:
-    """The first row whose bit is set in one vector of every dimension; -1: none."""
+def vectors_of(plan: Prepared, who: Parcel) -> tuple[int, int, int]:
+    """The vectors of kind, weight and length that an item asks; kind -1: no row is for it."""
     rules = plan.rules
-    kind = (who.carrier * plan.services + who.service) * 2 + who.flow
-    if who.service >= plan.services or kind >= len(rules.kind):
-        return -1
     weight, length = measure(rules.weight_ruler, who.weight_g), measure(rules.length_ruler, who.length_mm)
     if who.weight_g <= 0:
         weight = len(rules.weight) - 1
     if who.length_mm <= 0:
         length = len(rules.length) - 1
-    by_station, by_kind, by_minute = rules.station[who.station], rules.kind[kind], rules.minute[minute]
+    kind = (who.carrier * plan.services + who.service) * 2 + who.flow
+    return (kind if who.service < plan.services and kind < len(rules.kind) else -1), weight, length
+
+
+@inlined
+def send_for_vectors(plan: Prepared, station: int, kind: int, weight: int, length: int) -> None:
+    """Ask memory for where the vectors begin; the minute's are the same for all."""
+    rules = plan.rules
+    prefetch(rules.station, station)
+    prefetch(rules.kind, max(kind, 0))
+    prefetch(rules.weight, weight)
+    prefetch(rules.length, length)
+
+
+@inlined
+def find_row(plan: Prepared, who: Parcel, minute: int) -> int:
+    """The first row whose bit is set in one vector of every dimension; -1: none."""
+    kind, weight, length = vectors_of(plan, who)
+    return first_row(plan, who.station, kind, weight, length, minute)
+
+
+@inlined
+def first_row(plan: Prepared, station: int, kind: int, weight: int, length: int, minute: int) -> int:
+    """As `find_row`, for vectors that are known."""
+    if kind < 0:
+        return -1
+    rules = plan.rules
+    by_station, by_kind, by_minute = rules.station[station], rules.kind[kind], rules.minute[minute]
     by_weight, by_length = rules.weight[weight], rules.length[length]
     for at in range(0, len(by_station), COMMON_WORDS):
         hits = common_words(by_station, by_kind, by_minute, by_weight, by_length, at)

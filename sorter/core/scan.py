@@ -13,7 +13,15 @@ from sorter.core.belt import find_item, hear, next_decision, open_item, send_for
 from sorter.core.chutes import is_open, pick_chute
 from sorter.core.jit import i64, inlined, kernel, prefetch, u64
 from sorter.core.prepared import Prepared
-from sorter.core.route import Parcel, find_row, look_at_clock, station_of_labels
+from sorter.core.route import (
+    Parcel,
+    find_row,
+    first_row,
+    look_at_clock,
+    send_for_vectors,
+    station_of_labels,
+    vectors_of,
+)
 from sorter.core.state import CODES_STAGED_MAX, SCANS_STAGED_MAX, State
 from sorter.core.trips import change_load, find_place, open_from_ns, take_place
 from sorter.reasons import Reason
@@ -39,7 +47,7 @@ LATE: Final = int(Reason.LATE)
 RECIRCULATE: Final = int(Reason.RECIRCULATE)
 
 EVENTS_AHEAD: Final = 12  # cache lines asked for before they are read
-MATCHED_TOGETHER: Final = 16  # scans; memory brings the advices of some while others are matched
+MATCHED_TOGETHER: Final = 8  # scans; memory brings the advices of some while others are matched
 STANDARD: Final = 0  # service and flow of an item known by its sort code alone
 
 
@@ -65,7 +73,7 @@ def stage_run(state: State, plan: Prepared, batch: Batch, begin: int) -> int:
     work = state.work
     now_ns = max(i64(state.totals[0]["now_ns"]), i64(batch.events[begin]["t_ns"]))
     look_at_clock(state, plan, now_ns)
-    end = _gather(state, batch, begin)
+    end = _gather(state, plan, batch, begin)
     for first in range(0, end - begin, MATCHED_TOGETHER):
         last = min(first + MATCHED_TOGETHER, end - begin)
         first_code, end_code = i64(work.scans[first]["first_code"]), i64(work.scans[last - 1]["end_code"])
@@ -73,11 +81,12 @@ def stage_run(state: State, plan: Prepared, batch: Batch, begin: int) -> int:
         for at in range(first, last):
             _fold_codes(state, batch, at)
             _send_for(state, work.scans[at])
-            _send_for_belt(state, plan, batch.events[begin + at])
     for at in range(end - begin):
         _look_up(state, work.scans[at])
     for at in range(end - begin):
-        _find_row(state, plan, batch.events[begin + at], work.scans[at])
+        _measure(state, plan, batch.events[begin + at], work.scans[at])
+    for at in range(end - begin):
+        _find_row(state, plan, work.scans[at])
     return end
 
 
@@ -113,22 +122,34 @@ def _look_up(state: State, staged: Any) -> None:
 
 
 @inlined
-def _find_row(state: State, plan: Prepared, event: Any, staged: Any) -> None:
-    """The row of the decision table that a staged scan's payload leads to."""
+def _measure(state: State, plan: Prepared, event: Any, staged: Any) -> None:
+    """Which vectors of the decision table decide a staged scan; memory is asked for them."""
     payload = i64(staged["payload"])
     if payload < 0:
         hi, lo = staged["waybill_hi"], staged["waybill_lo"]
         payload = advices.lookup_further(state.manifest, i64(staged["home"]), hi, lo)
         staged["payload"] = payload
     station = payload & advices.NO_STATION
+    staged["station"] = NONE_16
     if station < len(plan.station_lane):
         carrier, service, flow = advices.kind_of(payload)
         who = Parcel(station, carrier, service, flow, _weight_g(event, payload), i64(event["length_mm"]))
-        staged["row"] = find_row(plan, who, i64(state.work.moment[0]["minute"]))
+        staged["station"] = station
+        staged["kind"], staged["weight"], staged["length"] = vectors_of(plan, who)
+        send_for_vectors(plan, station, i64(staged["kind"]), i64(staged["weight"]), i64(staged["length"]))
+
+
+@inlined
+def _find_row(state: State, plan: Prepared, staged: Any) -> None:
+    """The row of the decision table that decides a staged scan, as far as its payload tells."""
+    station = i64(staged["station"])
+    if station != NONE_16:
+        kind, weight, length = i64(staged["kind"]), i64(staged["weight"]), i64(staged["length"])
+        staged["row"] = first_row(plan, station, kind, weight, length, i64(state.work.moment[0]["minute"]))
 
 
 @kernel
-def _gather(state: State, batch: Batch, begin: int) -> int:
+def _gather(state: State, plan: Prepared, batch: Batch, begin: int) -> int:
     """Note the code rows of the scans from `begin` on, while they are scans, fit, and the clock changes nothing."""
     work = state.work
     moment = work.moment[0]
@@ -143,6 +164,7 @@ def _gather(state: State, batch: Batch, begin: int) -> int:
         ready = event["kind"] == SCAN and code_count + count <= CODES_STAGED_MAX
         if not ready or (end > begin and event["t_ns"] >= until_ns):
             break
+        _send_for_belt(state, plan, event)
         staged = work.scans[end - begin]
         staged["first_code"], staged["end_code"] = code_count, code_count + count
         for row in range(first, first + count):
@@ -229,7 +251,8 @@ def _identify(state: State, plan: Prepared, batch: Batch, event: Any, item: Any,
         staged["waybill_hi"], staged["waybill_lo"] = hi, lo
         staged["home"] = advices.home_line(hi, lo, len(state.manifest.lines))
         _look_up(state, staged)
-        _find_row(state, plan, event, staged)
+        _measure(state, plan, event, staged)
+        _find_row(state, plan, staged)
     else:
         return
     station = i64(staged["payload"]) & advices.NO_STATION

@@ -142,6 +142,11 @@ STAGED: Final = np.dtype(
         ("row", "<i4"),  # of the decision table, as far as the manifest's payload decides; -1: none
         ("first_code", "<i4"),  # in the run's code rows
         ("end_code", "<i4"),
+        ("station", "<u2"),  # of the payload; NONE_16: it has none. Its vector of the decision table, as what follows
+        ("weight", "<u2"),
+        ("length", "<u2"),
+        ("_pad", "<u2"),
+        ("kind", "<i4"),  # -1: no row is for it
         ("outcome", "<i4"),  # Reason NO_READ, UNKNOWN_CODE or MULTI_CODE; PLANNED: one waybill
     ]
 )
