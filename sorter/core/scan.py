@@ -47,7 +47,7 @@ LATE: Final = int(Reason.LATE)
 RECIRCULATE: Final = int(Reason.RECIRCULATE)
 
 EVENTS_AHEAD: Final = 12  # cache lines asked for before they are read
-MATCHED_TOGETHER: Final = 8  # scans; memory brings the advices of some while others are matched
+MATCHED_TOGETHER: Final = 32  # scans; memory brings the advices of some while others are matched
 STANDARD: Final = 0  # service and flow of an item known by its sort code alone
 
 
@@ -80,7 +80,7 @@ def stage_run(state: State, plan: Prepared, batch: Batch, begin: int) -> int:
         match_codes(plan.automaton, work.moment[0]["patterns"], batch.codes, work, first_code, end_code)
         for at in range(first, last):
             _fold_codes(state, batch, at)
-            _send_for(state, work.scans[at])
+        _send_for_advices(state, first, last)
     for at in range(end - begin):
         _look_up(state, work.scans[at])
     for at in range(end - begin):
@@ -91,15 +91,17 @@ def stage_run(state: State, plan: Prepared, batch: Batch, begin: int) -> int:
 
 
 @inlined
-def _send_for(state: State, staged: Any) -> None:
-    """Ask memory for the lines of the manifest where a staged scan's waybill must be."""
-    if staged["outcome"] == PLANNED:
-        lines, old = state.manifest.lines, state.manifest.old
-        hi, lo = staged["waybill_hi"], staged["waybill_lo"]
-        staged["home"] = advices.home_line(hi, lo, len(lines))
-        prefetch(lines, i64(staged["home"]))
-        if len(old):
-            prefetch(old, advices.home_line(hi, lo, len(old)))
+def _send_for_advices(state: State, first: int, end: int) -> None:
+    """Ask memory for the lines of the manifest where staged scans' waybills must be.
+
+    Nothing else is done here: so many are asked for at once that none waits for another's address.
+    """
+    scans, lines, old = state.work.scans, state.manifest.lines, state.manifest.old
+    for at in range(first, end):
+        prefetch(lines, i64(scans[at]["home"]))
+    if len(old):
+        for at in range(first, end):
+            prefetch(old, advices.home_line(scans[at]["waybill_hi"], scans[at]["waybill_lo"], len(old)))
 
 
 @inlined
@@ -192,6 +194,7 @@ def _fold_codes(state: State, batch: Batch, at: int) -> None:
             outcome = UNKNOWN_CODE
     staged["outcome"] = outcome
     staged["waybill_hi"], staged["waybill_lo"], staged["accepted"] = hi, lo, accepted
+    staged["home"] = advices.home_line(hi, lo, len(state.manifest.lines))
 
 
 # ---- one scan, decided ------------------------------------------------------
