@@ -16,6 +16,7 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
+from numba.np import arrayobj
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
@@ -25,6 +26,7 @@ u64: Any = np.uint64
 _numba: Any = numba  # its own types know neither `config` nor `_nrt`
 _cgutils: Any = cgutils
 _intrinsic: Any = intrinsic
+_arrayobj: Any = arrayobj
 
 _ROOT: Final = Path(__file__).parent.parent
 _FROZEN: Final = ("limits.py", "reasons.py", "records.py")  # Numba compiles their globals in
@@ -70,6 +72,16 @@ if not UNCOMPILED:
     _home = private_folder(_cache_root() / "hub-sorter")
     _numba.config.CACHE_DIR = str(private_folder(_home / f"kernels-{_sources_digest()}-{_mode}"))
 
+
+def _index_from_the_start(context: Any, builder: Any, index_type: Any, index: Any, _size: Any) -> Any:
+    """An index as it is. Numba would test each for being negative, as Python counts those from the end.
+
+    No kernel does: with the bounds-check switch a negative one is now an error, too.
+    """
+    return context.cast(builder, index, index_type, types.intp)
+
+
+_arrayobj.fix_integer_index = _index_from_the_start
 
 _KERNEL: Final = {"error_model": "numpy", "_nrt": False}  # it can neither allocate nor count references
 _INNER: Final = {**_KERNEL, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}

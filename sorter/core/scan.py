@@ -48,6 +48,7 @@ RECIRCULATE: Final = int(Reason.RECIRCULATE)
 
 EVENTS_AHEAD: Final = 12  # cache lines asked for before they are read
 MATCHED_TOGETHER: Final = 32  # scans; memory brings the advices of some while others are matched
+ROUTED_TOGETHER: Final = 32  # scans; their vectors of the decision table fit into the nearest cache
 STANDARD: Final = 0  # service and flow of an item known by its sort code alone
 
 
@@ -81,12 +82,14 @@ def stage_run(state: State, plan: Prepared, batch: Batch, begin: int) -> int:
         for at in range(first, last):
             _fold_codes(state, batch, at)
         _send_for_advices(state, first, last)
-    for at in range(end - begin):
-        _look_up(state, work.scans[at])
-    for at in range(end - begin):
-        _measure(state, plan, batch.events[begin + at], work.scans[at])
-    for at in range(end - begin):
-        _find_row(state, plan, work.scans[at])
+    for first in range(0, end - begin, ROUTED_TOGETHER):
+        last = min(first + ROUTED_TOGETHER, end - begin)
+        for at in range(first, last):
+            _look_up(state, work.scans[at])
+        for at in range(first, last):
+            _measure(state, plan, batch.events[begin + at], work.scans[at])
+        for at in range(first, last):
+            _find_row(state, plan, work.scans[at])
     return end
 
 
