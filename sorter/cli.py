@@ -5,9 +5,9 @@ Exit codes: 0 ok, 1 failure, 2 usage, 3 the input was refused.
 
 from __future__ import annotations
 
-import getpass
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -19,7 +19,7 @@ import click
 
 from sorter import __version__, demo, words
 from sorter import report as render
-from sorter.clock import Clock
+from sorter.clock import BadClock, Clock
 from sorter.init import FolderInUse, make_site
 from sorter.ledger.journal import JournalError, read
 from sorter.ledger.reader import NotReady, Reader
@@ -35,6 +35,7 @@ from sorter.wire.keys import NoKeys
 FAILURE: Final = 1
 REFUSED: Final = 3
 VALUES_PER_ORDER: Final = 2000
+ANSWER_S: Final = 10.0
 
 site_option = click.option(
     "--site",
@@ -83,16 +84,25 @@ def refusals() -> Iterator[None]:
     """Whatever an operator can cause becomes a sentence and an exit code."""
     try:
         yield
-    except (SiteRefused, Rejected, FolderInUse, CommandRefused, NoKeys, ValueError) as error:
+    except (SiteRefused, Rejected, FolderInUse, CommandRefused, NoKeys, BadClock, UnicodeDecodeError) as error:
         fail(REFUSED, error)
     except (Unreachable, NoAnswer, NotReady, JournalError, demo.DemoFailed, OSError) as error:
         fail(FAILURE, error)
 
 
 def order(site: Site, verb: str, **args: Any) -> Any:
-    """Give the running daemon an order and return its answer."""
-    with closing(Control(site.wire.control, timeout_s=30.0)) as control:
-        return control.call(verb, by=getpass.getuser(), **args)
+    """Give the running daemon an order and return its answer. Where the hub uses keys, control.secret is ours."""
+    key = site.keys / "control.secret" if site.keys else None
+    with closing(Control(site.wire.control, key=key, timeout_s=ANSWER_S)) as control:
+        return control.call(verb, by=os.environ.get("USER", f"uid {os.getuid()}"), **args)
+
+
+def carry_out(site: Site, verb: str, **args: Any) -> Any:
+    """Give an order that is done or refused, and end with the refusal."""
+    answer = order(site, verb, **args)
+    if answer["refused"]:
+        fail(REFUSED, "\n".join(fault["detail"] for fault in answer["refused"]))
+    return answer
 
 
 @main.command()
@@ -104,7 +114,7 @@ def init(folder: Path, as_json: bool) -> None:
     Example: sorter init my-hub
     """
     with refusals():
-        written = make_site(folder, sys.argv[0])
+        written = make_site(folder, str(Path(sys.argv[0]).absolute()))
     text = f"{folder} is a new site. Edit its site.toml and rules/, then: sorter run --site {folder}"
     tell({"folder": str(folder), "files": [str(path) for path in written]}, text, as_json=as_json)
 
@@ -206,8 +216,9 @@ def report(day: str, html: Path | None, language: Language, folder: Path, as_jso
         if not day:
             fail(FAILURE, "no item was inducted yet, so there is no day to report")
         figures = reader.report(day)
-    if html:
-        html.write_text(render.page(figures, site=site.name, language=language), encoding="utf-8")
+    with refusals():
+        if html:
+            html.write_text(render.page(figures, site=site.name, language=language), encoding="utf-8")
     tell(asdict(figures), render.text(figures, site=site.name, language=language), as_json=as_json)
 
 
@@ -250,7 +261,7 @@ def advice_group() -> None:
 
 @advice_group.command(name="load")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--strict", is_flag=True, help="Load nothing when any row is wrong.")
+@click.option("--strict", is_flag=True, help="Load nothing when the file has a wrong row.")
 @site_option
 @json_option
 def advice_load(file: Path, strict: bool, folder: Path, as_json: bool) -> None:
@@ -335,7 +346,7 @@ def chute_command(name: str, verb: str, help_text: str) -> None:
     @json_option
     def command(number: int, folder: Path, as_json: bool) -> None:
         with refusals():
-            answer = order(load_site(folder), verb, chute=number)
+            answer = carry_out(load_site(folder), verb, chute=number)
         tell(answer, words.ordered(f"chute {number}", verb), as_json=as_json)
 
 
@@ -356,7 +367,7 @@ def trip() -> None:
 def trip_send(lane: str, folder: Path, as_json: bool) -> None:
     """The current trip of LANE has left; parcels go to its next one."""
     with refusals():
-        answer = order(load_site(folder), "trip.send", lane=lane)
+        answer = carry_out(load_site(folder), "trip.send", lane=lane)
     tell(answer, words.ordered(f"lane {lane}", "trip.send"), as_json=as_json)
 
 

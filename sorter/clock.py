@@ -15,6 +15,10 @@ _SHAPE: Final = (
 )
 
 
+class BadClock(ValueError):
+    """A text that names no clock; it says the form that is expected."""
+
+
 @dataclass(slots=True)
 class Clock:
     """Site time = start_ns + (real time - anchor_ns) * rate; with no start, real time itself."""
@@ -28,7 +32,7 @@ class Clock:
     def from_text(cls, text: str) -> "Clock":
         """The clock that `--clock TEXT` names; the empty text is real time.
 
-        Raises ValueError with the form that is expected.
+        Raises BadClock.
         """
         if not text:
             return cls()
@@ -37,9 +41,9 @@ class Clock:
             moment = datetime.fromisoformat(start)
             clock = cls(round(moment.timestamp()) * NS_PER_S, float(rate), int(anchor))
         except ValueError as error:
-            raise ValueError(f'"{text}" is not a clock ({error}); write {_SHAPE}') from error
+            raise BadClock(f'"{text}" is not a clock ({error}); write {_SHAPE}') from error
         if moment.tzinfo is None or not clock.rate > 0:
-            raise ValueError(f'"{text}" needs an offset from UTC and a rate above 0; write {_SHAPE}')
+            raise BadClock(f'"{text}" needs an offset from UTC and a rate above 0; write {_SHAPE}')
         return clock
 
     def now_ns(self) -> int:

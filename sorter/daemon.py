@@ -14,7 +14,7 @@ import numpy as np
 
 from sorter.clients import Client, Clients
 from sorter.core.state import acknowledged, clients, next_due_ns
-from sorter.ledger.journal import Journal
+from sorter.ledger.journal import Broken, DiskFull, Journal
 from sorter.orders import Orders
 from sorter.reasons import REFUSALS, Reason, Refusal
 from sorter.records import DECISION, NONE_8, NONE_16, Batch, Rows, SortPlan, Verdict, plan_to_bytes
@@ -28,6 +28,7 @@ from sorter.wire.keys import allows
 
 FRAMES_AT_ONCE: Final = 64  # so many whole frames may have to wait in memory for the next batch
 FRAMES_PER_TURN_MAX: Final = 32 * FRAMES_AT_ONCE
+ANSWERS_PER_TURN: Final = 8192  # pongs and refusals; who asks for more waits
 DIVERTS_TOGETHER: Final = 1024  # in one frame; what receives it takes no more than MESSAGES_PER_FRAME_MAX
 NOTHING: Final[Rows] = np.zeros(0, DECISION)
 _WORDS: Final = tuple(reason.word for reason in Reason)
@@ -101,13 +102,20 @@ class Daemon:
         if len(batch.events):
             first_seq = self._standing.next_seq
             decisions = self._standing.take(batch)
-            self._journal.append_batch(first_seq, batch, decisions)
-            self._journal.sync()
+            self._append(first_seq, batch, decisions)
             self._send(batch, decisions)
         self._orders.settle(decisions)
         self._answer()
         self._intake.clear()
         return len(batch.events)
+
+    def _append(self, first_seq: int, batch: Batch, decisions: Rows) -> None:
+        """On disk when this returns. The core has stepped already, so a full disk here ends the daemon, too."""
+        try:
+            self._journal.append_batch(first_seq, batch, decisions)
+        except DiskFull as error:
+            raise Broken(f"{error} What was decided last is not kept: free the disk and start again") from error
+        self._journal.sync()
 
     def _put_in_force(self, sort_plan: SortPlan) -> None:
         """A plan other than the one in force is journalled and numbered; its event opens the next batch."""
@@ -131,7 +139,7 @@ class Daemon:
             self._gather()
         self._looked_ns = self._clocks.real_ns()
         t_ns = self._time_ns()
-        if 0 <= next_due_ns(self._standing.state) <= t_ns and not self._waiting:
+        if 0 <= next_due_ns(self._standing.state) <= t_ns and not self._waiting and self._intake.room():
             self._intake.tick(t_ns)
 
     def _gather(self) -> int:
@@ -142,7 +150,7 @@ class Daemon:
             self._waiting.popleft()
             found += 1
         for source, take in ((self._sockets.control, self._orders.take), (self._sockets.devices, self._take)):
-            while found < FRAMES_PER_TURN_MAX and not self._waiting:
+            while found < FRAMES_PER_TURN_MAX and not self._waiting and len(self._answers) < ANSWERS_PER_TURN:
                 arrived = source.receive(FRAMES_AT_ONCE)
                 if not arrived:
                     break

@@ -7,6 +7,7 @@ hands the day's ledger to an oracle that shares no code with the core.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -30,6 +31,7 @@ RATE_MAX: Final = 1400.0  # beyond, LEAD_S would begin on the day before
 DAY_START: Final = datetime(2026, 11, 11, 5, 0, tzinfo=timezone(timedelta(hours=8)))
 LEAD_S: Final = 12.0  # real seconds from the start of the daemon to 05:00
 PROGRESS_S: Final = 0.5
+END_S: Final = 150.0  # the daemon ends when its projection has caught up
 _MARK: Final = ".hub-sorter-demo"
 
 
@@ -66,11 +68,11 @@ def run(day: Day, tell: Callable[[dict[str, Any], int], None]) -> tuple[dict[str
         daemon = stack.enter_context(_daemon(day, clock))
         _program(day, "advices", "sorter", "advice", "load", *site, str(day.work / "advices.csv"))
         _program(day, "advices", "sorter", "intercept", "add", *site, "--file", str(day.work / "intercepts.csv"))
-        stack.enter_context(_process(day, "adapter", "plc-adapter", "run", *site, "--clock", clock))
+        adapter = stack.enter_context(_process(day, "adapter", "plc-adapter", "run", *site, "--clock", clock))
         emulator = stack.enter_context(
             _process(day, "emulator", "plc-adapter", "emulate", *_traffic(day), "--clock", clock)
         )
-        _watch(day, daemon, emulator, tell)
+        _watch(day, daemon, adapter, emulator, tell)
         status = _status(day)
     if status is None:
         raise DemoFailed(f"the daemon did not answer at the end of the day; see {day.work / 'daemon.log'}")
@@ -93,8 +95,8 @@ def _prepare(day: Day) -> None:
     settings = day.site / "site.toml"
     text = settings.read_text(encoding="utf-8")
     standard = [port for port in ("5570", "5571", "5572", "5020", "5021") if port in text]
-    for port, free in zip(standard, _free_ports(len(standard)), strict=True):
-        text = text.replace(port, str(free))
+    free = dict(zip(standard, _free_ports(len(standard)), strict=True))
+    text = re.sub("|".join(standard), lambda found: str(free[found[0]]), text)
     settings.write_text(text, encoding="utf-8")
 
 
@@ -150,7 +152,7 @@ def _process(day: Day, log: str, name: str, *arguments: str) -> Iterator[subproc
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
-        process.wait(30)
+        process.wait(END_S)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
@@ -197,15 +199,21 @@ def _wait_until_ready(day: Day, daemon: _Daemon) -> None:
         if _status(day) is not None:
             return
         time.sleep(0.1)
-    raise DemoFailed(f"the daemon was not ready within a minute; see {day.work / 'daemon.log'}")
+    raise DemoFailed(f"the daemon was not ready after 600 tries; see {day.work / 'daemon.log'}")
 
 
 def _watch(
-    day: Day, daemon: _Daemon, emulator: subprocess.Popen[bytes], tell: Callable[[dict[str, Any], int], None]
+    day: Day,
+    daemon: _Daemon,
+    adapter: subprocess.Popen[bytes],
+    emulator: subprocess.Popen[bytes],
+    tell: Callable[[dict[str, Any], int], None],
 ) -> None:
     """Show how the day goes until the emulator says that it is over."""
     while emulator.poll() is None:
         daemon.keep()
+        if adapter.poll() is not None:
+            raise DemoFailed(f"the adapter ended with exit code {adapter.returncode}; see {day.work / 'adapter.log'}")
         status = _status(day)
         if status:
             tell(status, day.items)
@@ -252,9 +260,7 @@ def _figures(day: Day, status: dict[str, Any], audit: dict[str, Any], restarts: 
 
 def _report(day: Day, status: dict[str, Any], figures: dict[str, Any]) -> str:
     """Write the day's pages; returns the day in words, what the oracle says, and where the pages are."""
-    edges_ms, counts = zip(*status["decision_ms_buckets"], strict=True)
-    edges_ms = (edges_ms[0] / 2 ** (1 / 8), *edges_ms)
-    latency = report.Latency(edges_ms, counts, **status["decision_ms"])
+    latency = _latency(status)
     site = load(day.site)
     with Reader(site.ledger) as reader:
         told = reader.report(f"{DAY_START:%Y-%m-%d}")
@@ -271,3 +277,13 @@ def _report(day: Day, status: dict[str, Any], figures: dict[str, Any]) -> str:
             f"pictures: {day.folder / 'report.html'} and {day.folder / 'report.zh.html'}",
         ]
     )
+
+
+def _latency(status: dict[str, Any]) -> report.Latency | None:
+    """None: a daemon that was started again late has decided nothing since."""
+    buckets = status["decision_ms_buckets"]
+    if not buckets:
+        return None
+    edges_ms = [edge_ms for edge_ms, _ in buckets]
+    counts = [count for _, count in buckets]
+    return report.Latency([edges_ms[0] / 2 ** (1 / 8), *edges_ms], counts, **status["decision_ms"])

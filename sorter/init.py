@@ -11,15 +11,18 @@ _UNIT: Final = """\
 # Copy to /etc/systemd/system/hub-sorter.service, then: systemctl enable --now hub-sorter
 [Unit]
 Description=Hub Sorter: the daemon of {folder}
-After=network.target
+Wants=time-sync.target
+After=network.target time-sync.target
 
 [Service]
 Type=notify
 ExecStart={command} run --site {folder}
 Restart=always
 RestartSec=0.2
+RestartPreventExitStatus=2 3
 WatchdogSec=10
-TimeoutStopSec=10
+TimeoutStartSec=infinity
+TimeoutStopSec=150
 ProtectSystem=strict
 ReadWritePaths={folder}
 CacheDirectory=hub-sorter

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
+import numpy as np
 import zmq
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -18,6 +19,7 @@ from prometheus_client.registry import Collector
 
 TOPIC: Final = b"counts"
 SILENT_S: Final = 5.0
+EDGES_S: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25)
 
 
 class Figures(Collector):
@@ -65,10 +67,10 @@ def _by(name: str, text: str, label: str, values: dict[str, int]) -> Metric:
 
 
 def _histogram(buckets: list[tuple[float, int]], sum_ms: float) -> Metric:
-    rows, total = [], 0
-    for edge_ms, count in buckets:
-        total += count
-        rows.append((f"{edge_ms / 1000:.6g}", float(total)))
+    edges_ms = np.array([edge_ms for edge_ms, _ in buckets])
+    counts = np.array([count for _, count in buckets])
+    rows = [(f"{edge_s:g}", float(counts[edges_ms <= edge_s * 1000].sum())) for edge_s in EDGES_S]
+    total = counts.sum()
     family = HistogramMetricFamily("sorter_decision_seconds", "From a scan's arrival to its divert on the socket")
     family.add_metric([], [*rows, ("+Inf", float(total))], sum_value=sum_ms / 1000)
     return family

@@ -24,7 +24,7 @@ import zmq
 from sorter.clock import Clock
 from sorter.core.state import counts, digest
 from sorter.daemon import Clocks, Daemon, Sockets
-from sorter.ledger.journal import DiskFull, Journal, read
+from sorter.ledger.journal import DiskFull, Journal, JournalError, read
 from sorter.records import SortPlan
 from sorter.replay import Standing, restore
 from sorter.rulebook import Rejected
@@ -36,12 +36,17 @@ from sorter.wire.keys import Keys, check_address
 
 log = logging.getLogger("sorter")
 
+CLOCK_BEHIND_S: Final = 60.0  # more than a clock is corrected by between two starts
 IDLE_MS: Final = 20
 BEAT_S: Final = 0.2
 DRAIN_S: Final = 3.0
 FULL_DISK_PAUSE_S: Final = 1.0
 PROJECTION_PAUSE_S: Final = 1.0
 PROJECTION_END_S: Final = 60.0
+
+
+class ClockBehind(JournalError):
+    """The journal holds events that are still to come."""
 
 
 def serve(site: Site, clock: Clock) -> None:
@@ -55,6 +60,7 @@ def serve(site: Site, clock: Clock) -> None:
         if journal.cut:
             log.warning("a torn record was cut: %s at byte %d", journal.cut.path, journal.cut.offset)
         standing = restore(read(site.ledger))
+        _check_time(standing, clock)
         sort_plan = _plan_for(site, standing)
         for name in ("devices", "control", "live"):
             check_address(name, getattr(site.wire, name), site.keys)
@@ -84,6 +90,16 @@ def warm(site: Site) -> None:
     intake.plan(1, 0)
     intake.start(0)
     standing.take(intake.batch())
+
+
+def _check_time(standing: Standing, clock: Clock) -> None:
+    """A journal of the future would make the daemon's time stand still. Raises ClockBehind."""
+    ahead_s = (standing.last_t_ns - clock.now_ns()) / 1e9
+    if ahead_s > CLOCK_BEHIND_S:
+        raise ClockBehind(
+            f"the journal's last event is {ahead_s:.0f} s later than this machine's clock; "
+            "set the clock, or name another ledger folder in site.toml"
+        )
 
 
 def _plan_for(site: Site, standing: Standing) -> SortPlan:

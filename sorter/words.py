@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 
-from sorter.reasons import SENTENCES, Reason
+from sorter.reasons import EXCEPTIONS, SENTENCES, Reason
 
 _ORDERED: Final = {
     "chute.lock": "locked",
@@ -112,7 +112,8 @@ def _read(scan: dict[str, Any]) -> str:
 def _decided(decision: dict[str, Any], offset_ns: int) -> list[str]:
     chute = "no chute" if decision["chute"] is None else f"chute {decision['chute']}"
     other = "" if decision["alternate"] is None else f", or {decision['alternate']}"
-    by = f"rule row {decision['row']}" if decision["row"] else "the station's own lane"
+    own = Reason[decision["reason"].upper()] not in EXCEPTIONS
+    by = f"rule row {decision['row']}" if decision["row"] else "the station's own lane" if own else "no rule row"
     return [
         f"  {local(decision['t_ns'], offset_ns)}  {chute}{other}: {sentence(decision['reason'])}",
         f"  {'':19}  by {by}, plan {decision['plan'][:12]}",

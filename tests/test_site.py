@@ -58,9 +58,11 @@ def test_a_missing_site_says_how_to_make_one(tmp_path: Path) -> None:
 
 
 def test_a_new_site_can_be_loaded(tmp_path: Path) -> None:
-    written = make_site(tmp_path / "hub", "sorter")
+    written = make_site(tmp_path / "hub", "/opt/sorter")
     site = load(tmp_path / "hub")
     assert list(site.lines) == ["L1", "L2"]
+    unit = (tmp_path / "hub" / "hub-sorter.service").read_text(encoding="utf-8")
+    assert "\nExecStart=/opt/sorter run --site /" in unit
     assert {"rules.csv", "chutes.csv", "site.toml", "hub-sorter.service"} <= {path.name for path in written}
 
 

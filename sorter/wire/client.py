@@ -1,8 +1,10 @@
 """The client that other programs import: a `Session` on a real socket, and nothing else.
 
     with Client("tcp://127.0.0.1:5570", role="scanner", line="L1", client="scanner-1") as hub:
-        for item, code, weight_g in my_scanner():
-            hub.scan(item=item, codes=[code], weight_g=weight_g)
+        while True:
+            for item, code, weight_g in my_scanner.reads():
+                hub.scan(item=item, codes=[code], weight_g=weight_g)
+            hub.poll(0.01)  # sends, resends, says hello: also when nothing was read
 
 Leaving the `with` waits until everything is on the daemon's disk.
 """

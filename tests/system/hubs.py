@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -28,8 +29,8 @@ class Hub:
         make_site(self.folder, str(BIN / "sorter"))
         settings = self.folder / "site.toml"
         text = settings.read_text(encoding="utf-8")
-        for port in ("5570", "5571", "5572"):
-            text = text.replace(port, str(free_port()))
+        free = {port: str(free_port()) for port in ("5570", "5571", "5572")}
+        text = re.sub("|".join(free), lambda found: free[found[0]], text)
         settings.write_text(text, encoding="utf-8")
         self.daemon: subprocess.Popen[bytes] | None = None
 
