@@ -64,6 +64,7 @@ class Orders:
         self._intake, self._standing, self._traffic = intake, standing, traffic
         self._pending: list[Pending] = []
         self._replies: list[tuple[bytes, Reply]] = []
+        self._told: dict[str, dict[str, Any]] = {}  # answers of this turn
         self._answers: dict[str, Callable[[], dict[str, Any]]] = {
             "status": self._status,
             "plan": self._plan,
@@ -107,6 +108,7 @@ class Orders:
     def replies(self) -> list[tuple[bytes, Reply]]:
         """The answers that may go out now, each once."""
         ready, self._replies = self._replies, []
+        self._told.clear()
         return ready
 
     def _obey(self, frame: Frame, message: AnyMessage, t_ns: int) -> Refuse | None:
@@ -117,7 +119,7 @@ class Orders:
         if denied:
             return denied
         if message.verb in self._answers:
-            self._replies.append((frame.peer, Reply(id=message.id, ok=True, result=self._answers[message.verb]())))
+            self._replies.append((frame.peer, Reply(id=message.id, ok=True, result=self._answer(message.verb))))
             return None
         act = self._acts.get(message.verb)
         if act is None:
@@ -129,6 +131,12 @@ class Orders:
             return done
         self._pending.append(Pending(frame.peer, message.id, first, *done))
         return None
+
+    def _answer(self, verb: str) -> dict[str, Any]:
+        """Worked out once a turn, however many ask: until the batch is stepped the state stands still."""
+        if verb not in self._told:
+            self._told[verb] = self._answers[verb]()
+        return self._told[verb]
 
     def _refuse(self, peer: bytes, number: int, fault: Refuse) -> None:
         self._traffic.refused += 1
