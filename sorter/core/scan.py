@@ -203,7 +203,7 @@ def _fold_codes(state: State, batch: Batch, at: int) -> None:
 # ---- one scan, decided ------------------------------------------------------
 
 
-@kernel
+@inlined
 def decide_scan(state: State, plan: Prepared, batch: Batch, decisions: Rows, event_at: int, staged_at: int) -> None:
     """Decide a staged scan and write its DIVERT; the item is opened when the belt does not know it."""
     event = batch.events[event_at]
