@@ -68,7 +68,6 @@ class Orders:
         self._answers: dict[str, Callable[[], dict[str, Any]]] = {
             "status": self._status,
             "plan": self._plan,
-            "digest": self._digest,
         }
         self._acts: dict[str, Callable[[dict[str, Any], int], Act]] = {
             "advice.load": self._advice,
@@ -233,9 +232,6 @@ class Orders:
 
     def _names(self) -> dict[str, Any]:
         return {key: list(values) for key, values in self._sort_plan.names._asdict().items()}
-
-    def _digest(self) -> dict[str, Any]:
-        return {"digest": core.digest(self._standing.state), "events": self._standing.next_seq}
 
     @property
     def _sort_plan(self) -> SortPlan:

@@ -54,7 +54,6 @@ class Operator:
             ("intercept.add", {"waybills": [parcel.waybill]}),
             ("intercept.remove", {"waybills": [parcel.waybill, "junk"]}),
             ("trip.send", {"lane": chance.choice(LANES[:EXCEPTIONS])}),
-            ("digest", {}),
         ]
         self.ask(*chance.choice(orders))
 
