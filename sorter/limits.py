@@ -30,6 +30,7 @@ WAYBILL_TEXT_MAX: Final = 24  # characters of base 40 that fit 128 bits
 WEIGHT_MAX_G: Final = 262_143  # 18 bits
 SIZE_MAX_MM: Final = 65_535
 LAPS_MAX: Final = 250
+CAPACITY_MAX: Final = 1_000_000  # items in a chute or on a trip
 ITEM_NUMBER_MAX: Final = 2**32 - 1
 
 # The belt and its memory.

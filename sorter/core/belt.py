@@ -5,6 +5,7 @@ from typing import Any, Final
 import numpy as np
 
 from sorter import limits
+from sorter.core.chutes import count_dropped, count_in_flight
 from sorter.core.jit import i64, inlined, kernel, multiply, prefetch, u64
 from sorter.core.prepared import Prepared
 from sorter.core.state import BUCKETS, State
@@ -139,9 +140,9 @@ def end_item(state: State, decisions: Rows, at: int, reason: int, chute: int, ev
     item = state.items[at]
     told = i64(item["chute"])
     if told != NONE_16:
-        state.chutes[told]["in_flight"] -= 1
+        count_in_flight(state, told, -1)
     if chute != NONE_16:
-        state.chutes[chute]["dropped"] += 1
+        count_dropped(state, chute)
     if reason in (LOST, MISSORT):
         change_load(state, i64(item["trip"]), i64(item["trip_ns"]), -1)
     state.ended[reason] += 1

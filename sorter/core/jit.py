@@ -8,6 +8,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
@@ -30,7 +31,8 @@ _arrayobj: Any = arrayobj
 
 _ROOT: Final = Path(__file__).parent.parent
 _FROZEN: Final = ("limits.py", "reasons.py", "records.py")  # Numba compiles their globals in
-COMMON_WORDS: Final = 8  # a cache line of them
+COMMON_WORDS: Final = 16  # two cache lines: a table of 1,024 rows is looked at in one go
+_LINE_BYTES: Final = 64
 _INT_64: Final = ir.IntType(64)
 _WORD_MASK: Final = (1 << 64) - 1
 
@@ -105,7 +107,7 @@ def inlined(function: Kernel) -> Kernel:
     return compiled
 
 
-def _prefetch_code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+def _ask_memory(context: Any, builder: Any, signature: Any, arguments: Any, lines: int) -> Any:
     array_type, _ = signature.args
     array = context.make_array(array_type)(context, builder, arguments[0])
     zeros = [ir.Constant(_INT_64, 0)] * (array_type.ndim - 1)
@@ -115,16 +117,22 @@ def _prefetch_code(context: Any, builder: Any, signature: Any, arguments: Any) -
     kind = ir.FunctionType(ir.VoidType(), [byte_pointer.type, narrow, narrow, narrow])
     function = _cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
     read, keep, data = (ir.Constant(narrow, value) for value in (0, 3, 1))
-    builder.call(function, [byte_pointer, read, keep, data])
+    for line in range(lines):
+        address = builder.gep(byte_pointer, [ir.Constant(_INT_64, line * _LINE_BYTES)])
+        builder.call(function, [address, read, keep, data])
     return context.get_dummy_value()
 
 
 def _prefetch_type(_context: Any, array: Any, _index: Any) -> Any:
-    return types.void(array, types.int64), _prefetch_code
+    return types.void(array, types.int64), partial(_ask_memory, lines=1)
+
+
+def _prefetch_pair_type(_context: Any, array: Any, _index: Any) -> Any:
+    return types.void(array, types.int64), partial(_ask_memory, lines=2)
 
 
 def _common_code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    """AND eight words of each array at once; the mask of those that are not 0 comes back as a number."""
+    """AND the words of each array at once; the mask of those that are not 0 comes back as a number."""
     vector = ir.VectorType(_INT_64, COMMON_WORDS)
     common = ir.Constant(vector, [(1 << 64) - 1] * COMMON_WORDS)
     for array_type, argument in zip(signature.args[:-1], arguments[:-1], strict=True):
@@ -137,16 +145,6 @@ def _common_code(context: Any, builder: Any, signature: Any, arguments: Any) -> 
 
 def _common_type(_context: Any, one: Any, two: Any, three: Any, four: Any, five: Any, _at: Any) -> Any:
     return types.int64(one, two, three, four, five, types.int64), _common_code
-
-
-def _word_type(_context: Any, array: Any, _row: Any, _column: Any) -> Any:
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array_type = signature.args[0]
-        made = context.make_array(array_type)(context, builder, arguments[0])
-        pointer = _cgutils.get_item_pointer(context, builder, array_type, made, list(arguments[1:]))
-        return builder.load(builder.bitcast(pointer, _INT_64.as_pointer()), align=1)
-
-    return types.uint64(array, types.uint64, types.int64), code
 
 
 def _trailing_zeros_type(_context: Any, _word: Any) -> Any:
@@ -166,10 +164,6 @@ def _common_slow(one: Any, two: Any, three: Any, four: Any, five: Any, at: int) 
     return sum((bits != 0) << word for word, bits in enumerate(common))
 
 
-def _word_slow(rows: Any, row: Any, column: int) -> Any:
-    return np.uint64(int.from_bytes(rows[row, column : column + 8].tobytes(), "little"))
-
-
 def _trailing_zeros_slow(word: Any) -> int:
     return (int(word) & -int(word)).bit_length() - 1
 
@@ -183,20 +177,20 @@ def _multiply_fast(left: Any, right: Any) -> Any:
 
 
 prefetch: Callable[[Any, int], None]
-"""Ask memory for where row `index` of an array begins."""
+"""Ask memory for the cache line in which row `index` of an array begins."""
+prefetch_pair: Callable[[Any, int], None]
+"""As `prefetch`, and for the cache line behind it."""
 common_words: Callable[[Any, Any, Any, Any, Any, int], int]
 """Of COMMON_WORDS words from `at` on, one bit for each that has a bit set in all five uint64 arrays."""
-word_at: Callable[[Any, Any, int], Any]
-"""The eight bytes of a uint8 row from `column` on, the first one lowest."""
 trailing_zeros: Callable[[Any], int]
 """Zeros below the lowest set bit of a word that is not 0."""
 multiply: Callable[[Any, Any], Any]
 """The low 64 bits of the product of two words."""
 
 if UNCOMPILED:
-    prefetch, trailing_zeros, multiply = _prefetch_slow, _trailing_zeros_slow, _multiply_slow
-    common_words, word_at = _common_slow, _word_slow
+    prefetch, prefetch_pair = _prefetch_slow, _prefetch_slow
+    common_words, trailing_zeros, multiply = _common_slow, _trailing_zeros_slow, _multiply_slow
 else:
-    prefetch, trailing_zeros = _intrinsic(_prefetch_type), _intrinsic(_trailing_zeros_type)
-    common_words, word_at = _intrinsic(_common_type), _intrinsic(_word_type)
+    prefetch, prefetch_pair = _intrinsic(_prefetch_type), _intrinsic(_prefetch_pair_type)
+    common_words, trailing_zeros = _intrinsic(_common_type), _intrinsic(_trailing_zeros_type)
     multiply = inlined(_multiply_fast)

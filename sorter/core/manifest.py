@@ -183,13 +183,13 @@ def lookup_at_home(manifest: Manifest, home: int, hi: Any, lo: Any) -> int:
     Which place of its home line a key has is chance: all three are read, and none is guessed.
     """
     line = manifest.lines[home]
-    first = (line[0] == hi) & (line[1] == lo)
-    second = (line[2] == hi) & (line[3] == lo)
-    third = (line[4] == hi) & (line[5] == lo)
-    if first | second | third:
+    first = (line[0] ^ hi) | (line[1] ^ lo)
+    second = (line[2] ^ hi) | (line[3] ^ lo)
+    third = (line[4] ^ hi) | (line[5] ^ lo)
+    if min(first, second, third) == u64(0):
         low, high = line[6], line[7]
-        payload = (high >> u64(PAYLOAD_BITS - _LOW_BITS)) if third else low
-        payload = (low >> u64(PAYLOAD_BITS)) | (high << u64(_LOW_BITS)) if second else payload
+        payload = (high >> u64(PAYLOAD_BITS - _LOW_BITS)) if third == u64(0) else low
+        payload = (low >> u64(PAYLOAD_BITS)) | (high << u64(_LOW_BITS)) if second == u64(0) else payload
         return i64(payload & u64(_MASK))
     if line[4] == u64(0) and len(manifest.old) == 0:
         return NOTHING

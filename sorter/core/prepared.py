@@ -8,9 +8,11 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from sorter import limits
+from sorter.core.jit import COMMON_WORDS
 from sorter.core.manifest import LINE_WORDS, new_lines
 from sorter.records import (
     LINE,
+    NONE_16,
     PATTERN,
     TRIP,
     Bits,
@@ -26,6 +28,8 @@ from sorter.records import (
 )
 
 CELLS: Final = 1 << 14  # 16 g, 4 mm
+RUN_AT: Final = 16
+STATE_MASK: Final = (1 << RUN_AT) - 1
 LENGTH_MAX_MM: Final = limits.SIZE_MAX_MM
 
 
@@ -45,6 +49,7 @@ class Automaton(NamedTuple):
 
     symbols: Bytes  # [256] byte -> class; a byte without digit has one that only kills, zero one that stays
     next_state: Words16  # [states << class_bits]
+    runs: Words32  # [states] digits that the state demands << RUN_AT, and the state after them
     class_bits: int
     accepts: Bits  # [states]
     patterns: Rows  # PATTERN[p]
@@ -87,7 +92,7 @@ class Prepared(NamedTuple):
     trip_at: Words32
     trips: Rows
     chute_at: Words32
-    lane_chutes: Words16
+    lane_chutes: Words16  # and one more at the end that is none
     chute_line: Bytes
     chute_lane: Words16
     chute_capacity: Words32
@@ -106,11 +111,13 @@ def prepare(plan: Plan) -> Prepared:
         "chutes": (len(plan.chute_line), limits.CHUTES_MAX),
         "lines": (len(plan.lines), limits.LINES_MAX),
     }
+    sizes["items in a chute"] = (int(plan.chute_capacity.max(initial=0)), limits.CAPACITY_MAX)
     for name, (count, most) in sizes.items():
         if count > most:
             raise ValueError(f"the plan has {count} {name}; the core takes {most}")
     fields = plan._asdict()
     automaton, rules = _automaton(fields.pop("waybills")), _rules(fields.pop("table"))
+    fields["lane_chutes"] = np.append(plan.lane_chutes, np.uint16(NONE_16))
     return Prepared(automaton, rules, **fields)
 
 
@@ -125,7 +132,20 @@ def _automaton(waybills: Waybills) -> Automaton:
     rows[:, stays] = np.arange(states)
     symbols = np.where(DIGITS > 0, waybills.classes, kills).astype(np.uint8)
     symbols[0] = stays
-    return Automaton(symbols, rows.ravel(), class_bits, waybills.accepts, waybills.patterns)
+    return Automaton(symbols, rows.ravel(), _runs(waybills), class_bits, waybills.accepts, waybills.patterns)
+
+
+def _runs(waybills: Waybills) -> Words32:
+    """How many digits lead on from each state, whichever they are, up to the next that accepts; and that state."""
+    by_digit = waybills.next_state[:, waybills.classes[ord("0") : ord("9") + 1]]
+    after = np.where((by_digit == by_digit[:, :1]).all(axis=1), by_digit[:, 0], 0)
+    state, count = np.arange(len(after)), np.zeros(len(after), np.uint32)
+    going = after > 0
+    for _ in range(limits.WAYBILL_TEXT_MAX):
+        state = np.where(going, after[state], state)
+        count += going
+        going &= (after[state] > 0) & (waybills.accepts[state] == 0)
+    return state.astype(np.uint32) | count << np.uint32(RUN_AT)
 
 
 def _ruler(edges: Ints32, value_max: int) -> Ruler:
@@ -138,10 +158,10 @@ def _ruler(edges: Ints32, value_max: int) -> Ruler:
 
 
 def _in_lines(vectors: Bits) -> Bits:
-    """Bit vectors with zeros up to the end of their last cache line."""
+    """Bit vectors that begin with a cache line, with zeros up to a multiple of COMMON_WORDS."""
     count, words = vectors.shape
-    lines = -(-words // LINE_WORDS)
-    padded: Bits = new_lines(count * lines).reshape(count, lines * LINE_WORDS)
+    length = -(-words // COMMON_WORDS) * COMMON_WORDS
+    padded: Bits = new_lines(count * length // LINE_WORDS).reshape(count, length)
     padded[:, :words] = vectors
     return padded
 
@@ -167,7 +187,7 @@ def _example() -> Prepared:
     edges, octets = np.zeros(0, np.int32), np.zeros(256, np.uint8)
     starts, keys = np.zeros(1, np.uint32), np.zeros(0, np.uint64)
     plan = Plan(
-        waybills=Waybills(octets, np.zeros((1, 1), np.uint16), keys, np.zeros(0, PATTERN)),
+        waybills=Waybills(octets, np.zeros((1, 1), np.uint16), bits[0], np.zeros(0, PATTERN)),
         table=Table(bits, bits, edges, bits, edges, bits, edges, bits, octets, words, words),
         sort_codes=SortCodes(keys, keys, octets, words),
         station_lane=words,

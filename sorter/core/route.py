@@ -3,7 +3,7 @@
 from typing import Any, Final, NamedTuple
 
 from sorter.core.barcode import prefix_key
-from sorter.core.jit import COMMON_WORDS, common_words, i64, inlined, kernel, prefetch, trailing_zeros, u64
+from sorter.core.jit import COMMON_WORDS, common_words, i64, inlined, kernel, prefetch_pair, trailing_zeros, u64
 from sorter.core.prepared import Prepared, Ruler
 from sorter.core.state import State
 from sorter.core.trips import DAY_NS, MINUTE_NS, week_ns
@@ -64,10 +64,10 @@ def vectors_of(plan: Prepared, who: Parcel) -> tuple[int, int, int]:
 def send_for_vectors(plan: Prepared, station: int, kind: int, weight: int, length: int) -> None:
     """Ask memory for where the vectors begin; the minute's are the same for all."""
     rules = plan.rules
-    prefetch(rules.station, station)
-    prefetch(rules.kind, max(kind, 0))
-    prefetch(rules.weight, weight)
-    prefetch(rules.length, length)
+    prefetch_pair(rules.station, station)
+    prefetch_pair(rules.kind, max(kind, 0))
+    prefetch_pair(rules.weight, weight)
+    prefetch_pair(rules.length, length)
 
 
 @inlined

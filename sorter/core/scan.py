@@ -10,7 +10,7 @@ from sorter import limits
 from sorter.core import manifest as advices
 from sorter.core.barcode import match_codes
 from sorter.core.belt import find_item, hear, next_decision, open_item, send_for_item
-from sorter.core.chutes import is_open, pick_chute
+from sorter.core.chutes import count_in_flight, is_open, pick_chute
 from sorter.core.jit import i64, inlined, kernel, prefetch, u64
 from sorter.core.prepared import Prepared
 from sorter.core.route import (
@@ -31,6 +31,7 @@ SCAN: Final = int(Kind.SCAN)
 DIVERT: Final = int(Verdict.DIVERT)
 TO_LANE: Final = int(Target.LANE)
 TO_CHUTE: Final = int(Target.CHUTE)
+TO_REJECT: Final = int(Target.REJECT)
 
 PLANNED: Final = int(Reason.PLANNED)
 SPILLED: Final = int(Reason.SPILLED)
@@ -146,11 +147,33 @@ def _measure(state: State, plan: Prepared, event: Any, staged: Any) -> None:
 
 @inlined
 def _find_row(state: State, plan: Prepared, staged: Any) -> None:
-    """The row of the decision table that decides a staged scan, as far as its payload tells."""
-    station = i64(staged["station"])
+    """Where a staged scan's item shall go, as far as its payload tells."""
+    station, hit = i64(staged["station"]), -1
     if station != NONE_16:
         kind, weight, length = i64(staged["kind"]), i64(staged["weight"]), i64(staged["length"])
-        staged["row"] = first_row(plan, station, kind, weight, length, i64(state.work.moment[0]["minute"]))
+        hit = first_row(plan, station, kind, weight, length, i64(state.work.moment[0]["minute"]))
+    _aim(plan, staged, station, hit)
+
+
+@inlined
+def _aim(plan: Prepared, staged: Any, station: int, hit: int) -> None:
+    """Steps 1 to 4 of DESIGN §4: the target for an item to `station`, for which row `hit` of the table holds."""
+    payload = i64(staged["payload"])
+    to, target, row = TO_REJECT, i64(staged["outcome"]), 0
+    if target == PLANNED:
+        if (payload >> advices.INTERCEPT_AT) & 1:
+            target = INTERCEPT
+        elif (payload >> advices.CANCELLED_AT) & 1:
+            target = CANCELLED
+        elif hit >= 0:
+            to, target, row = i64(plan.rules.target_kind[hit]), i64(plan.rules.target[hit]), i64(plan.rules.row[hit])
+        elif station == NONE_16:
+            target = NO_ADVICE
+        elif plan.station_lane[station] == NONE_16:
+            target = NO_RULE
+        else:
+            to, target = TO_LANE, i64(plan.station_lane[station])
+    staged["to"], staged["target"], staged["row"] = to, target, row
 
 
 @kernel
@@ -250,6 +273,7 @@ def _identify(state: State, plan: Prepared, batch: Batch, event: Any, item: Any,
     if staged["outcome"] == PLANNED:
         if known and (staged["waybill_hi"] != hi or staged["waybill_lo"] != lo):
             staged["outcome"] = MULTI_CODE
+            _aim(plan, staged, NONE_16, -1)
             return
         item["waybill_hi"], item["waybill_lo"] = staged["waybill_hi"], staged["waybill_lo"]
     elif known and staged["outcome"] != MULTI_CODE:
@@ -283,7 +307,7 @@ def _read_labels(state: State, plan: Prepared, batch: Batch, event: Any, item: A
         station, carrier = i64(item["station"]), i64(item["carrier"])
         weight_g, length_mm = _weight_g(event, i64(staged["payload"])), i64(event["length_mm"])
         who = Parcel(station, carrier, i64(item["service"]), i64(item["flow"]), weight_g, length_mm)
-        staged["row"] = find_row(plan, who, i64(work.moment[0]["minute"]))
+        _aim(plan, staged, station, find_row(plan, who, i64(work.moment[0]["minute"])))
 
 
 @inlined
@@ -293,7 +317,7 @@ def _choose(state: State, plan: Prepared, item: Any, staged: Any) -> Choice:
     spent = i64(item["laps"]) >= i64(plan.lines[item["line"]]["max_laps"])
     if item["passed"] and spent:
         choice = _reject(state, plan, item, MAX_LAPS, 0)
-    elif _unobjected(staged) and _still_good(state, plan, item):
+    elif _unobjected(staged) and _still_good(state, item):
         _count_told(state, item, 1)
         return _as_told(item)
     else:
@@ -310,7 +334,7 @@ def _choose(state: State, plan: Prepared, item: Any, staged: Any) -> Choice:
 def _count_told(state: State, item: Any, change: int) -> None:
     """Count an item in (+1) or out (-1) of the chute and the trip it was told."""
     if item["chute"] != NONE_16:
-        state.chutes[item["chute"]]["in_flight"] += change
+        count_in_flight(state, i64(item["chute"]), change)
         change_load(state, i64(item["trip"]), i64(item["trip_ns"]), change)
 
 
@@ -323,10 +347,10 @@ def _unobjected(staged: Any) -> bool:
 
 
 @inlined
-def _still_good(state: State, plan: Prepared, item: Any) -> bool:
+def _still_good(state: State, item: Any) -> bool:
     """Whether the item was told a chute of its own stream that is still open."""
     sorted_out = item["reason"] <= ALTERNATE
-    return item["chute"] != NONE_16 and sorted_out and is_open(state, plan, i64(item["chute"]))
+    return item["chute"] != NONE_16 and sorted_out and is_open(state, i64(item["chute"]))
 
 
 @kernel
@@ -350,24 +374,11 @@ def _nothing(reason: int, row: int, lane: int) -> Choice:
 
 @inlined
 def _choose_anew(state: State, plan: Prepared, item: Any, staged: Any) -> Choice:
-    """Steps 1 to 6 of DESIGN §4."""
-    outcome, payload, hit = i64(staged["outcome"]), i64(staged["payload"]), i64(staged["row"])
-    if outcome != PLANNED:
-        return _reject(state, plan, item, outcome, 0)
-    if (payload >> advices.INTERCEPT_AT) & 1:
-        return _reject(state, plan, item, INTERCEPT, 0)
-    if (payload >> advices.CANCELLED_AT) & 1:
-        return _reject(state, plan, item, CANCELLED, 0)
-    if item["station"] == NONE_16:
-        return _reject(state, plan, item, NO_ADVICE, 0)
-    if hit < 0:
-        lane = i64(plan.station_lane[item["station"]])
-        return _reject(state, plan, item, NO_RULE, 0) if lane == NONE_16 else _by_lane(state, plan, item, lane, 0)
-    row, target = i64(plan.rules.row[hit]), i64(plan.rules.target[hit])
-    kind = i64(plan.rules.target_kind[hit])
-    if kind == TO_LANE:
+    """Steps 5 and 6 of DESIGN §4."""
+    to, target, row = i64(staged["to"]), i64(staged["target"]), i64(staged["row"])
+    if to == TO_LANE:
         return _by_lane(state, plan, item, target, row)
-    if kind == TO_CHUTE:
+    if to == TO_CHUTE:
         return _by_chute(state, plan, item, target, row)
     return _reject(state, plan, item, target, row)
 
@@ -399,7 +410,7 @@ def _by_chute(state: State, plan: Prepared, item: Any, wanted: int, row: int) ->
     line = i64(item["line"])
     lane = i64(plan.chute_lane[wanted])
     chute, alternate, reason = wanted, NONE_16, PLANNED
-    if plan.chute_line[wanted] != line or not is_open(state, plan, wanted):
+    if plan.chute_line[wanted] != line or not is_open(state, wanted):
         reason = ALTERNATE
         chute = NONE_16
         if lane != NONE_16:
@@ -427,7 +438,7 @@ def _place(state: State, plan: Prepared, item: Any, lane: int, may_spill: bool) 
 def _reject(state: State, plan: Prepared, item: Any, reason: int, row: int) -> Choice:
     """To the line's exception chute for this reason, if it is open."""
     chute = i64(plan.exception_chute[item["line"], reason])
-    if chute == NONE_16 or not is_open(state, plan, chute):
+    if chute == NONE_16 or not is_open(state, chute):
         return _no_chute(state, plan, item, NONE_16, row)
     lane = i64(plan.chute_lane[chute])
     return Choice(reason, row, lane, lane, NONE_16, 0, chute, NONE_16)
@@ -438,7 +449,7 @@ def _no_chute(state: State, plan: Prepared, item: Any, lane: int, row: int) -> C
     """One more lap while there are laps left; then the chute for too many laps, while that is open."""
     if i64(item["laps"]) >= i64(plan.lines[item["line"]]["max_laps"]):
         chute = i64(plan.exception_chute[item["line"], MAX_LAPS])
-        if chute != NONE_16 and is_open(state, plan, chute):
+        if chute != NONE_16 and is_open(state, chute):
             lane = i64(plan.chute_lane[chute])
             return Choice(MAX_LAPS, row, lane, lane, NONE_16, 0, chute, NONE_16)
     return _nothing(RECIRCULATE, row, lane)
@@ -451,7 +462,7 @@ def _tell(state: State, item: Any, choice: Choice) -> None:
     item["asked_lane"], item["lane"] = choice.asked_lane, choice.lane
     item["trip"], item["trip_ns"] = choice.trip, choice.trip_ns
     item["chute"], item["alternate"] = choice.chute, choice.alternate
-    state.chutes[choice.chute]["in_flight"] += 1
+    count_in_flight(state, choice.chute, 1)
     take_place(state, choice.trip, choice.trip_ns)
 
 
@@ -468,14 +479,16 @@ def _write_divert(
 ) -> None:
     row = next_decision(state, decisions)
     row["deadline_ns"] = deadline_ns
-    row["waybill_hi"] = item["waybill_hi"] if known else u64(0)
-    row["waybill_lo"] = item["waybill_lo"] if known else u64(0)
+    hi, lo, station = item["waybill_hi"], item["waybill_lo"], i64(item["station"])
+    carrier, service, flow = i64(item["carrier"]), i64(item["service"]), i64(item["flow"])
+    row["waybill_hi"] = hi if known else u64(0)
+    row["waybill_lo"] = lo if known else u64(0)
     row["serial"], row["item"], row["event"] = item["serial"], item["item"], event_at
     row["chute"], row["alternate"] = choice.chute, choice.alternate
-    row["lane"], row["trip"], row["station"] = choice.lane, choice.trip, item["station"] if known else NONE_16
+    row["lane"], row["trip"], row["station"] = choice.lane, choice.trip, station if known else NONE_16
     row["row"] = choice.row
     row["plan"] = state.totals[0]["plan"] if choice.chute == NONE_16 else item["plan"]
     row["verdict"], row["reason"], row["line"] = DIVERT, choice.reason, item["line"]
-    row["carrier"] = item["carrier"] if known else NONE_8
-    row["service"] = item["service"] if known else NONE_8
-    row["flow"] = item["flow"] if known else NONE_8
+    row["carrier"] = carrier if known else NONE_8
+    row["service"] = service if known else NONE_8
+    row["flow"] = flow if known else NONE_8

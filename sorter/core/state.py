@@ -13,7 +13,7 @@ from sorter import limits
 from sorter.core import manifest as advices
 from sorter.core.manifest import Manifest
 from sorter.reasons import Reason, Refusal
-from sorter.records import Bits, Ints32, Ints64, Rows, Words32
+from sorter.records import NONE_16, Bits, Ints32, Ints64, Rows, Words32
 
 BUCKETS: Final = 2 * limits.ITEMS_ON_BELT_MAX
 SCANS_STAGED_MAX: Final = 256
@@ -59,10 +59,23 @@ CHUTE: Final = np.dtype(
     [
         ("in_flight", "<i4"),  # items told to drop here and not yet heard of
         ("dropped", "<i4"),  # items in it since its last change
+        ("fullness", "<i8"),  # 0 to FULL; made anew with every change of the others
+        ("open_fullness", "<i8"),  # the same, but CLOSED while no item may be told to drop here
+        ("capacity", "<i8"),  # of the plan in force; no limit: UNLIMITED, of which any load is a share of 0
         ("plc_state", "u1"),  # a ChuteState as reported
         ("locked", "u1"),  # by the operator
+        ("_pad", "u1", (6,)),
     ]
 )
+
+# Fullness is (in flight + dropped) / capacity in units of 2**-40, rounded down. Two shares that
+# differ, of capacities below 2**20, differ by more than a unit: equal numbers are equal shares.
+SHARE_BITS: Final = 40
+FULL: Final = 1 << SHARE_BITS
+CLOSED: Final = 2 * FULL
+UNLIMITED: Final = 1 << 62
+
+assert limits.CAPACITY_MAX < 1 << SHARE_BITS // 2
 
 LANE: Final = np.dtype(
     [
@@ -78,7 +91,8 @@ TRIP_LOAD: Final = np.dtype(
     [
         ("cutoff_ns", "<i8"),  # which week's departure `load` counts
         ("load", "<i4"),
-        ("cutoff_min", "<i4"),  # its plan's; a later plan finds it by lane and minute
+        ("cutoff_min", "<i4"),  # its plan's, as the capacity; a later plan finds it by lane and minute
+        ("capacity", "<i8"),  # UNLIMITED when it has none
     ]
 )
 
@@ -139,15 +153,17 @@ STAGED: Final = np.dtype(
         ("accepted", "<u8"),  # the patterns its waybill fits
         ("payload", "<i8"),  # from the manifest
         ("home", "<i4"),  # its line in the manifest
-        ("row", "<i4"),  # of the decision table, as far as the manifest's payload decides; -1: none
-        ("first_code", "<i4"),  # in the run's code rows
-        ("end_code", "<i4"),
+        ("first_code", "<u2"),  # in the run's code rows
+        ("end_code", "<u2"),
         ("station", "<u2"),  # of the payload; NONE_16: it has none. Its vector of the decision table, as what follows
         ("weight", "<u2"),
         ("length", "<u2"),
-        ("_pad", "<u2"),
-        ("kind", "<i4"),  # -1: no row is for it
-        ("outcome", "<i4"),  # Reason NO_READ, UNKNOWN_CODE or MULTI_CODE; PLANNED: one waybill
+        ("target", "<u2"),  # where the item shall go, as far as this scan tells: an index or, of REJECT, a Reason
+        ("row", "<u2"),  # the rule's number; 0: no rule decided
+        ("to", "u1"),  # Target of `target`
+        ("outcome", "u1"),  # Reason NO_READ, UNKNOWN_CODE or MULTI_CODE; PLANNED: one waybill
+        ("kind", "<i4"),  # a vector of the decision table, too; -1: no row is for it
+        ("_pad", "u1", (8,)),
     ]
 )
 
@@ -173,7 +189,7 @@ class State(NamedTuple):
     belts: Rows  # BELT[LINES_MAX]
     chutes: Rows  # CHUTE[CHUTES_MAX]
     lanes: Rows  # LANE[LANES_MAX]
-    trips: Rows  # TRIP_LOAD[TRIPS_MAX]
+    trips: Rows  # TRIP_LOAD[NONE_16 + 1]; the last one stands for no departure and counts for nobody
     items: Rows  # ITEM[ITEMS_ON_BELT_MAX]
     buckets: Ints32  # [BUCKETS] first item of each; -1: none
     manifest: Manifest
@@ -189,6 +205,8 @@ def new_state() -> State:
     items = np.zeros(limits.ITEMS_ON_BELT_MAX, ITEM)
     items["chain"] = np.arange(1, limits.ITEMS_ON_BELT_MAX + 1)
     items["chain"][-1] = -1
+    chutes = np.zeros(limits.CHUTES_MAX, CHUTE)
+    chutes["capacity"] = UNLIMITED
     lanes = np.zeros(limits.LANES_MAX, LANE)
     lanes["trip"] = -1
     return State(
@@ -197,9 +215,9 @@ def new_state() -> State:
         refused=np.zeros(len(Refusal), np.int64),
         clients=np.zeros(limits.CLIENTS_MAX, CLIENT),
         belts=belts,
-        chutes=np.zeros(limits.CHUTES_MAX, CHUTE),
+        chutes=chutes,
         lanes=lanes,
-        trips=np.zeros(limits.TRIPS_MAX, TRIP_LOAD),
+        trips=np.zeros(NONE_16 + 1, TRIP_LOAD),
         items=items,
         buckets=np.full(BUCKETS, -1, np.int32),
         manifest=advices.new_manifest(),

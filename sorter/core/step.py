@@ -14,7 +14,7 @@ from sorter.core import state as states
 from sorter.core.barcode import match_codes
 from sorter.core.belt import end_item, end_overdue, find_item, hear, open_item, refuse, write_enter
 from sorter.core.bundle import bind, reader
-from sorter.core.chutes import report
+from sorter.core.chutes import empty, lock, report, take_capacities
 from sorter.core.jit import UNCOMPILED, entry, i64, inlined, kernel, u64
 from sorter.core.prepared import Prepared, prepare
 from sorter.core.route import look_at_clock
@@ -189,6 +189,7 @@ def _apply(state: State, plan: Prepared, batch: Batch, decisions: Rows, at: int)
             state.belts[line]["armed_ns"] = state.totals[0]["now_ns"]
     elif kind == PLAN:
         state.totals[0]["plan"] = event["chute"]
+        take_capacities(state, plan)
         carry_over(state, plan)
     return DONE
 
@@ -319,9 +320,9 @@ def _command(state: State, plan: Prepared, batch: Batch, event: Any) -> int:
     if not _is_chute(plan, chute):
         return UNKNOWN_CHUTE
     if verb == CHANGE:
-        state.chutes[chute]["dropped"] = 0
+        empty(state, chute)
     elif verb in (LOCK, UNLOCK):
-        state.chutes[chute]["locked"] = 1 if verb == LOCK else 0
+        lock(state, chute, verb == LOCK)
     return DONE
 
 

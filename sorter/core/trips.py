@@ -10,7 +10,7 @@ from sorter import limits
 from sorter.core.chutes import has_open_chute
 from sorter.core.jit import i64, inlined, kernel
 from sorter.core.prepared import Prepared
-from sorter.core.state import State
+from sorter.core.state import UNLIMITED, State
 from sorter.records import NONE_16
 
 MINUTE_NS: Final = 60_000_000_000
@@ -60,17 +60,14 @@ def trip_count(plan: Prepared, lane: int) -> int:
 
 
 @inlined
-def has_room(state: State, plan: Prepared, trip: int, cutoff_ns: int) -> bool:
-    capacity = i64(plan.trips[trip]["capacity"])
+def has_room(state: State, trip: int, cutoff_ns: int) -> bool:
     row = state.trips[trip]
-    return capacity == 0 or row["cutoff_ns"] != cutoff_ns or row["load"] < capacity
+    return i64(row["cutoff_ns"]) != cutoff_ns or i64(row["load"]) < i64(row["capacity"])
 
 
 @inlined
 def change_load(state: State, trip: int, cutoff_ns: int, change: int) -> None:
     """Take (+1) or give back (-1) a place in a departure; nothing when it counts another one by now."""
-    if cutoff_ns == 0:
-        return
     row = state.trips[trip]
     if row["cutoff_ns"] == cutoff_ns:
         row["load"] += change
@@ -78,9 +75,7 @@ def change_load(state: State, trip: int, cutoff_ns: int, change: int) -> None:
 
 @inlined
 def take_place(state: State, trip: int, cutoff_ns: int) -> None:
-    """Count one more item for a departure that is still to come."""
-    if cutoff_ns == 0:
-        return
+    """Count one more item for a departure that is still to come, or for none (NONE_16, 0)."""
     row = state.trips[trip]
     if row["cutoff_ns"] != cutoff_ns:
         row["cutoff_ns"] = cutoff_ns
@@ -99,7 +94,7 @@ def find_place(state: State, plan: Prepared, line: int, lane: int, may_spill: bo
         return lane, NONE_16, 0
     current = current_trip(state, plan, lane)
     cutoff_ns = i64(state.lanes[lane]["trip_ns"])
-    if has_room(state, plan, current, cutoff_ns):
+    if has_room(state, current, cutoff_ns):
         return lane, current, cutoff_ns
     if may_spill:
         spilled = _spill(state, plan, line, lane)
@@ -121,7 +116,7 @@ def _spill(state: State, plan: Prepared, line: int, lane: int) -> tuple[int, int
             return hop, NONE_16, 0
         trip = current_trip(state, plan, hop)
         cutoff_ns = i64(state.lanes[hop]["trip_ns"])
-        if has_room(state, plan, trip, cutoff_ns):
+        if has_room(state, trip, cutoff_ns):
             return hop, trip, cutoff_ns
     return NONE_16, NONE_16, 0
 
@@ -133,7 +128,7 @@ def _next_with_room(state: State, plan: Prepared, lane: int, current: int) -> tu
     for later in range(1, count):
         trip = first + (current - first + later) % count
         cutoff_ns = departure_ns(plan, trip, after_ns)
-        if has_room(state, plan, trip, cutoff_ns):
+        if has_room(state, trip, cutoff_ns):
             return lane, trip, cutoff_ns
     return NONE_16, NONE_16, 0
 
@@ -185,6 +180,7 @@ def _carry_lane(state: State, plan: Prepared, lane: int) -> None:
             was += 1
         row = state.trips[trip]
         row["cutoff_min"] = cutoff_min
+        row["capacity"] = i64(plan.trips[trip]["capacity"]) or UNLIMITED
         row["cutoff_ns"] = 0
         row["load"] = 0
         if was < state.lanes[lane]["end"] and old[was]["cutoff_min"] == cutoff_min:

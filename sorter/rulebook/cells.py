@@ -257,7 +257,7 @@ def capacity(text: str) -> int:
         return 0
     if text == "0":
         raise CellError("a capacity of 0 would take nothing; leave the cell blank for no limit, or delete the row")
-    return number(text, 1, 2**31 - 1, "a number of items")
+    return number(text, 1, limits.CAPACITY_MAX, "a number of items")
 
 
 def spans(text: str, most: int, unit: str) -> Spans:

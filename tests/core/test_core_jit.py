@@ -11,11 +11,35 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numba.core.errors import NumbaError
 
 from sorter.core import jit
+from sorter.core.characters import read_code
+from sorter.records import Bytes, waybill_key
+
+ALPHABET = "0123456789ABCXYZabcxyz-./"
 
 CORE = Path(jit.__file__).parent
+
+
+@jit.entry
+def read_compiled(codes: Bytes, row: int) -> tuple[int, int, int, int]:
+    return read_code(codes, row)
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(ALPHABET, max_size=24), min_size=1, max_size=5))
+def test_a_code_is_read_at_once_as_character_by_character(texts: list[str]) -> None:
+    codes = np.zeros((len(texts), 32), np.uint8)
+    for row, text in enumerate(texts):
+        codes[row, : 1 + len(text)] = np.frombuffer(bytes([len(text)]) + text.encode(), np.uint8)
+    for row, text in enumerate(texts):
+        hi, lo, there, digits = (int(part) for part in read_compiled(codes, row))
+        assert (hi, lo) == (waybill_key(text) if text else (0, 0))
+        assert there == (1 << len(text)) - 1
+        assert digits == sum(1 << at for at, char in enumerate(text) if char.isdigit())
 
 
 def test_a_folder_is_made_for_this_user_alone(tmp_path: Path) -> None:
