@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sorter import limits
 from sorter.rulebook import cells
 from sorter.rulebook.cells import ALL_DAYS, ANY_WORD, CellError, Vocabulary
 
@@ -123,6 +124,9 @@ def test_single_values() -> None:
     assert cells.departures("14:30|8:00") == (480, 870)
     assert cells.capacity("") == cells.capacity("-") == 0
     assert cells.capacity("120") == 120
+    assert cells.capacity(str(limits.CAPACITY_MAX)) == limits.CAPACITY_MAX
+    with pytest.raises(CellError, match="from 1 to 1000000"):
+        cells.capacity(str(limits.CAPACITY_MAX + 1))
     assert (cells.metres("36"), cells.metres("36.5")) == (36_000, 36_500)
     assert cells.date("2026-11-01") == cells.date("2026/11/1") == cells.date("2026年11月1日") == "2026-11-01"
     assert cells.date("") == ""
