@@ -90,7 +90,7 @@ def stage_run(state: State, plan: Prepared, batch: Batch, begin: int) -> int:
         for at in range(first, last):
             _measure(state, plan, batch.events[begin + at], work.scans[at])
         for at in range(first, last):
-            _find_row(state, plan, work.scans[at])
+            _find_target(state, plan, work.scans[at])
     return end
 
 
@@ -146,7 +146,7 @@ def _measure(state: State, plan: Prepared, event: Any, staged: Any) -> None:
 
 
 @inlined
-def _find_row(state: State, plan: Prepared, staged: Any) -> None:
+def _find_target(state: State, plan: Prepared, staged: Any) -> None:
     """Where a staged scan's item shall go, as far as its payload tells."""
     station, hit = i64(staged["station"]), -1
     if station != NONE_16:
@@ -282,7 +282,7 @@ def _identify(state: State, plan: Prepared, batch: Batch, event: Any, item: Any,
         staged["home"] = advices.home_line(hi, lo, len(state.manifest.lines))
         _look_up(state, staged)
         _measure(state, plan, event, staged)
-        _find_row(state, plan, staged)
+        _find_target(state, plan, staged)
     else:
         return
     station = i64(staged["payload"]) & advices.NO_STATION
