@@ -23,8 +23,8 @@ from sorter.clock import BadClock, Clock
 from sorter.init import FolderInUse, make_site
 from sorter.ledger.journal import JournalError, read
 from sorter.ledger.reader import NotReady, Reader
+from sorter.reasons import Language
 from sorter.records import Names
-from sorter.report import Language
 from sorter.rulebook import Rejected, advice
 from sorter.rulebook import load as load_rules
 from sorter.site import Site, SiteRefused

@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple
 from sorter import report
 from sorter.init import make_site
 from sorter.ledger.reader import Reader
-from sorter.reasons import EXCEPTIONS, Reason
+from sorter.reasons import EXCEPTIONS, Language, Reason
 from sorter.site import load
 from sorter.wire.control import Control, NoAnswer, Unreachable
 
@@ -264,7 +264,7 @@ def _report(day: Day, status: dict[str, Any], figures: dict[str, Any]) -> str:
     site = load(day.site)
     with Reader(site.ledger) as reader:
         told = reader.report(f"{DAY_START:%Y-%m-%d}")
-    pages: dict[str, report.Language] = {"report.html": "en", "report.zh.html": "zh"}
+    pages: dict[str, Language] = {"report.html": "en", "report.zh.html": "zh"}
     for name, language in pages.items():
         page = report.page(told, site=site.name, language=language, latency=latency)
         (day.folder / name).write_text(page, encoding="utf-8")

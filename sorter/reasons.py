@@ -4,8 +4,11 @@ A `Reason` says why an item went where it went; one set serves all carriers.
 A `Refusal` says why an event changed nothing.
 """
 
+from collections.abc import Mapping
 from enum import IntEnum
-from typing import Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
+
+Language = Literal["zh", "en"]
 
 
 class Reason(IntEnum):
@@ -56,10 +59,33 @@ class Refusal(IntEnum):
 
 
 class Sentence(NamedTuple):
-    """What the operator reads, in both languages."""
+    """What people read, in both languages; `{name}` stands for a fact."""
 
     zh: str
     en: str
+
+    def about(self, **facts: Any) -> "Said":
+        """The sentence about these facts."""
+        return Said(self, facts)
+
+    def told(self, language: Language) -> str:
+        """The sentence in one language."""
+        return self.zh if language == "zh" else self.en
+
+
+class Said(NamedTuple):
+    """A sentence and what it is about, to be told in either language."""
+
+    sentence: Sentence
+    facts: Mapping[str, Any]
+
+    def told(self, language: Language) -> str:
+        """The text; a fact that is a sentence itself is told in the same language."""
+        facts = {
+            name: fact.told(language) if isinstance(fact, Sentence | Said) else fact
+            for name, fact in self.facts.items()
+        }
+        return self.sentence.told(language).format(**facts)
 
 
 SENTENCES: Final[dict[Reason, Sentence]] = {

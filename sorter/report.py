@@ -8,12 +8,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Final, Literal
+from typing import Final
 
 from sorter.ledger.reader import SLOT_MINUTES, Day, LaneFigures, Slot, TripFigures
-from sorter.reasons import REFUSALS, SENTENCES, Reason, Refusal, Sentence
+from sorter.reasons import REFUSALS, SENTENCES, Language, Reason, Refusal, Sentence
 
-Language = Literal["zh", "en"]
 Row = Sequence[str]
 
 LANES_SHOWN: Final = 16

@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 import pytest
 
 from sorter.ledger.reader import Day, FlowFigures, LaneFigures, TripFigures
-from sorter.reasons import EXCEPTIONS, SENTENCES, Reason
-from sorter.report import Language, Latency, number, page, text
+from sorter.reasons import EXCEPTIONS, SENTENCES, Language, Reason
+from sorter.report import Latency, number, page, text
 from tests.ledger.figures import busy_day, latency
 
 VOID = {"meta", "link", "br", "img"}
