@@ -15,6 +15,7 @@ import numpy as np
 from sorter.clients import Client, Clients
 from sorter.core.state import acknowledged, clients, next_due_ns
 from sorter.ledger.journal import Broken, DiskFull, Journal
+from sorter.offers import Offered
 from sorter.orders import Orders
 from sorter.reasons import REFUSALS, Reason, Refusal
 from sorter.records import DECISION, NONE_8, NONE_16, Batch, Rows, SortPlan, Verdict, plan_to_bytes
@@ -83,7 +84,8 @@ class Daemon:
         self._greeted: list[Client] = []  # clients with a hello in this batch
         self._answers: list[tuple[bytes, AnyMessage]] = []  # to devices, once the batch is on disk
         self._arrived_ns = self._looked_ns = clocks.real_ns()
-        self._put_in_force(sort_plan)
+        if standing.sort_plan is None or standing.sort_plan.version != sort_plan.version:
+            self._put_in_force(Offered(sort_plan, plan_to_bytes(sort_plan)))
         self._intake.start(self._time_ns())
         self._commit()
 
@@ -94,6 +96,9 @@ class Daemon:
         taken, when the journal has no room, and Broken when the disk failed.
         """
         self._journal.reserve()
+        if self._orders.publishes:
+            self._orders.put_in_force(self._put_in_force)
+            idle_ms = 0
         self._receive(idle_ms)
         return self._commit()
 
@@ -117,14 +122,14 @@ class Daemon:
             raise Broken(f"{error} What was decided last is not kept: free the disk and start again") from error
         self._journal.sync()
 
-    def _put_in_force(self, sort_plan: SortPlan) -> None:
-        """A plan other than the one in force is journalled and numbered; its event opens the next batch."""
-        standing = self._standing
-        if standing.sort_plan is None or standing.sort_plan.version != sort_plan.version:
-            number = standing.plans_written + 1
-            self._journal.append_plan(number, plan_to_bytes(sort_plan))
-            standing.take_plan(number, sort_plan)
-            self._intake.plan(number, self._time_ns())
+    def _put_in_force(self, offered: Offered) -> None:
+        """The plan is journalled and numbered; its event opens the batch, which is empty. Raises DiskFull."""
+        number = self._standing.plans_written + 1
+        self._journal.append_plan(number, offered.data)
+        self._standing.take_plan(number, offered.sort_plan)
+        self._names = offered.sort_plan.names
+        self._intake.rename(self._names)
+        self._intake.plan(number, self._time_ns())
 
     def _time_ns(self) -> int:
         return max(self._clocks.now_ns(), self._standing.last_t_ns)

@@ -12,6 +12,8 @@ from typing import Any, Final, NamedTuple
 
 from sorter import limits
 from sorter.core import state as core
+from sorter.ledger.journal import DiskFull
+from sorter.offers import Offered, Offers
 from sorter.reasons import REFUSALS, Refusal
 from sorter.records import NONE_8, ChuteState, Role, Rows, SortPlan, Verb, Verdict
 from sorter.replay import Standing
@@ -65,10 +67,13 @@ class Orders:
         self._pending: list[Pending] = []
         self._replies: list[tuple[bytes, Reply]] = []
         self._told: dict[str, dict[str, Any]] = {}  # answers of this turn
+        self._offers = Offers()
+        self._published: tuple[bytes, int, Offered] | None = None  # who ordered it, and the plan that is to take force
         self._answers: dict[str, Callable[[], dict[str, Any]]] = {
             "status": self._status,
             "plan": self._plan,
         }
+        self._plans = {"plan.offer": self._offer, "plan.publish": self._publish}
         self._acts: dict[str, Callable[[dict[str, Any], int], Act]] = {
             "advice.load": self._advice,
             "trip.send": self._trip,
@@ -93,6 +98,24 @@ class Orders:
                 self._refuse(waiting.frame.peer, getattr(message, "id", 0), fault)
         return True
 
+    @property
+    def publishes(self) -> bool:
+        """Whether a plan waits to take force."""
+        return self._published is not None
+
+    def put_in_force(self, force: Callable[[Offered], None]) -> None:
+        """Let the plan that waits open the next batch; its order is answered when that is on disk."""
+        if self._published is None:
+            return
+        peer, number, offered = self._published
+        self._published = None
+        try:
+            force(offered)
+        except DiskFull as error:
+            self._refuse(peer, number, Refuse(error="disk_full", detail=str(error)))
+        else:
+            self._pending.append(Pending(peer, number, 0, [0], []))
+
     def settle(self, decisions: Rows) -> None:
         """The batch is on disk: answer every order in it, with what the core refused of it."""
         refused = decisions[decisions["verdict"] == Verdict.REFUSE]
@@ -114,21 +137,23 @@ class Orders:
         if not isinstance(message, Command):
             word = type(message).__name__.lower()
             return Refuse(error="wrong_role", detail=f"commands are taken here; {word} belongs to the devices address")
-        denied = allows(frame.key, Role.CONTROL)
-        if denied:
-            return denied
-        if message.verb in self._answers:
-            self._replies.append((frame.peer, Reply(id=message.id, ok=True, result=self._answer(message.verb))))
+        return allows(frame.key, Role.CONTROL) or self._carry_out(frame.peer, message, t_ns)
+
+    def _carry_out(self, peer: bytes, message: Command, t_ns: int) -> Refuse | None:
+        verb = message.verb
+        if verb in self._answers:
+            self._replies.append((peer, Reply(id=message.id, ok=True, result=self._answer(verb))))
             return None
-        act = self._acts.get(message.verb)
-        if act is None:
-            known = ", ".join([*self._answers, *self._acts])
-            return Refuse(error="unknown_verb", detail=f'there is no verb "{message.verb}"; there are {known}')
+        if verb in self._plans:
+            return self._plans[verb](peer, message)
+        if verb not in self._acts:
+            known = ", ".join([*self._answers, *self._plans, *self._acts])
+            return Refuse(error="unknown_verb", detail=f'there is no verb "{verb}"; there are {known}')
         first = len(self._intake.batch().events)
-        done = act(message.args, t_ns)
+        done = self._acts[verb](message.args, t_ns)
         if isinstance(done, Refuse):
             return done
-        self._pending.append(Pending(frame.peer, message.id, first, *done))
+        self._pending.append(Pending(peer, message.id, first, *done))
         return None
 
     def _answer(self, verb: str) -> dict[str, Any]:
@@ -140,6 +165,25 @@ class Orders:
     def _refuse(self, peer: bytes, number: int, fault: Refuse) -> None:
         self._traffic.refused += 1
         self._replies.append((peer, Reply(id=number, ok=False, error=fault.error, detail=fault.detail)))
+
+    # a new plan
+
+    def _offer(self, peer: bytes, message: Command) -> Refuse | None:
+        kept = self._offers.part(message.args)
+        if isinstance(kept, Refuse):
+            return kept
+        self._replies.append((peer, Reply(id=message.id, ok=True, result=kept)))
+        return None
+
+    def _publish(self, peer: bytes, message: Command) -> Refuse | None:
+        """It opens the next batch: this one was begun under the plan in force."""
+        if self._published is not None:
+            return Refuse(error="busy", detail="another plan is just taking force; publish again")
+        offered = self._offers.whole(message.args, self._sort_plan.names)
+        if isinstance(offered, Refuse):
+            return offered
+        self._published = peer, message.id, offered
+        return None
 
     # acts: each puts events into the batch
 
@@ -228,7 +272,12 @@ class Orders:
         ]
 
     def _plan(self) -> dict[str, Any]:
-        return {"version": self._sort_plan.version, "number": self._standing.plan_number, "names": self._names()}
+        return {
+            "version": self._sort_plan.version,
+            "number": self._standing.plan_number,
+            "t_ns": self._standing.last_t_ns,
+            "names": self._names(),
+        }
 
     def _names(self) -> dict[str, Any]:
         return {key: list(values) for key, values in self._sort_plan.names._asdict().items()}

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
+import zlib
 from enum import IntEnum
 from typing import Any, Final, NamedTuple
 
@@ -304,6 +306,28 @@ class SortPlan(NamedTuple):
     names: Names
 
 
+class RecordedAdvice(NamedTuple):
+    """What a carrier had told of a parcel, in names; "" where it is not known."""
+
+    carrier: str
+    station: str
+    service: str
+    flow: str  # a Flow's name in small letters
+    cancelled: bool
+
+
+class RecordedParcel(NamedTuple):
+    """A parcel of a day gone by, as it was first read, and what was known of it: enough to route it anew."""
+
+    t_ns: int
+    line: str
+    codes: tuple[str, ...]  # as read; "" where a reader saw a code and could not read it
+    weight_g: int  # 0: not known
+    length_mm: int  # longest side; 0: not measured
+    advice: RecordedAdvice | None
+    intercepted: bool
+
+
 def plan_to_bytes(sort_plan: SortPlan) -> bytes:
     """One zip of the plan's arrays and names, complete enough to decide and to name everything."""
     texts = json.dumps({"version": sort_plan.version, "names": sort_plan.names._asdict()}, ensure_ascii=False)
@@ -322,7 +346,7 @@ def plan_from_bytes(data: bytes) -> SortPlan:
         texts = json.loads(arrays.pop("texts").tobytes())
         names = Names(**{key: tuple(value) for key, value in texts["names"].items()})
         return SortPlan(texts["version"], _unflat("plan", Plan, arrays), names)
-    except (KeyError, OSError, TypeError, ValueError) as error:
+    except (KeyError, OSError, EOFError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"these {len(data)} bytes are not a compiled sort plan: {error}") from error
 
 

@@ -3,13 +3,16 @@
 Nothing here decides. `prepare` is a pure function of the plan, so replay prepares the same.
 """
 
-from typing import Final, NamedTuple
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sorter import limits
 from sorter.core.jit import COMMON_WORDS
 from sorter.core.manifest import LINE_WORDS, new_lines
+from sorter.reasons import REASON_COUNT
 from sorter.records import (
     LINE,
     NONE_16,
@@ -22,6 +25,7 @@ from sorter.records import (
     Rows,
     SortCodes,
     Table,
+    Target,
     Waybills,
     Words16,
     Words32,
@@ -103,7 +107,10 @@ class Prepared(NamedTuple):
 
 
 def prepare(plan: Plan) -> Prepared:
-    """Raises ValueError when the plan is larger than sorter.limits allows: kernels index their state by it unasked."""
+    """Raises ValueError when the plan is larger than sorter.limits allows, or names what it does not have.
+
+    Kernels index their state by a plan unasked.
+    """
     sizes = {
         "stations": (len(plan.station_lane), limits.STATIONS_MAX),
         "lanes": (len(plan.lane_spill), limits.LANES_MAX),
@@ -115,10 +122,68 @@ def prepare(plan: Plan) -> Prepared:
     for name, (count, most) in sizes.items():
         if count > most:
             raise ValueError(f"the plan has {count} {name}; the core takes {most}")
+    _hold_together(plan)
+    return _prepared(plan)
+
+
+def _prepared(plan: Plan) -> Prepared:
     fields = plan._asdict()
     automaton, rules = _automaton(fields.pop("waybills")), _rules(fields.pop("table"))
     fields["lane_chutes"] = np.append(plan.lane_chutes, np.uint16(NONE_16))
     return Prepared(automaton, rules, **fields)
+
+
+def _hold_together(plan: Plan) -> None:
+    """Raises ValueError when an array is not as long as another says, or an index leads nowhere."""
+    lanes, chutes, lines = len(plan.lane_spill), len(plan.chute_line), len(plan.lines)
+    lengths = {
+        "trip_at": (len(plan.trip_at), lanes + 1),
+        "trips": (len(plan.trips), int(plan.trip_at[-1])),
+        "chute_at": (len(plan.chute_at), lines * lanes + 1),
+        "lane_chutes": (len(plan.lane_chutes), int(plan.chute_at[-1])),
+        "chute_lane": (len(plan.chute_lane), chutes),
+        "chute_capacity": (len(plan.chute_capacity), chutes),
+        "exception_chute": (plan.exception_chute.size, lines * REASON_COUNT),
+    }
+    for name, (length, wanted) in (lengths | _table_lengths(plan.table, len(plan.station_lane))).items():
+        if length != wanted:
+            raise ValueError(f"{name} has {length} entries, not {wanted}")
+    for name, indices, size, may_be_none in _indices(plan):
+        none = np.iinfo(indices.dtype).max if may_be_none else -1
+        if bool(((indices >= size) & (indices != none)).any()):
+            raise ValueError(f"{name} holds an index beyond {size}")
+    for name, starts in (("trip_at", plan.trip_at), ("chute_at", plan.chute_at)):
+        if bool((np.diff(starts.astype(np.int64)) < 0).any()):
+            raise ValueError(f"{name} goes back")
+
+
+def _indices(plan: Plan) -> Iterator[tuple[str, NDArray[Any], int, bool]]:
+    """Each array of indices, how many there are of what it names, and whether none may be meant."""
+    lanes, chutes, lines = len(plan.lane_spill), len(plan.chute_line), len(plan.lines)
+    yield "station_lane", plan.station_lane, lanes, True
+    yield "lane_spill", plan.lane_spill, lanes, True
+    yield "lane_chutes", plan.lane_chutes, chutes, False
+    yield "chute_line", plan.chute_line, lines, True
+    yield "chute_lane", plan.chute_lane, lanes, True
+    yield "exception_chute", plan.exception_chute, chutes, True
+    yield "sort_codes", plan.sort_codes.station, len(plan.station_lane), False
+    for kind, size in ((Target.LANE, lanes), (Target.CHUTE, chutes), (Target.REJECT, REASON_COUNT)):
+        yield f"target {kind.name}", plan.table.target[plan.table.target_kind == kind], size, False
+
+
+def _table_lengths(table: Table, stations: int) -> dict[str, tuple[int, int]]:
+    rows, words = len(table.row), table.station.shape[1]
+    vectors = (table.kind, table.weight, table.length, table.minute)
+    return {
+        "table.station": (len(table.station), stations),
+        "table.weight": (len(table.weight), len(table.weight_edges) + 2),
+        "table.length": (len(table.length), len(table.length_edges) + 2),
+        "table.minute": (len(table.minute), 7 * (len(table.minute_edges) + 1)),
+        "table.target": (len(table.target), rows),
+        "table.target_kind": (len(table.target_kind), rows),
+        "table words": (words, max(1, -(-rows // 64))),
+        "table words of a dimension": (sum(vector.shape[1] for vector in vectors), words * len(vectors)),
+    }
 
 
 def _automaton(waybills: Waybills) -> Automaton:
@@ -204,7 +269,7 @@ def _example() -> Prepared:
         services=1,
         utc_offset_ns=0,
     )
-    return prepare(plan)
+    return _prepared(plan)
 
 
 EXAMPLE: Final = _example()
