@@ -88,6 +88,14 @@ class Said(NamedTuple):
         return self.sentence.told(language).format(**facts)
 
 
+class Declined(Exception):
+    """Something was not done; `said` tells whoever asked for it why, and what to do."""
+
+    def __init__(self, said: Said) -> None:
+        super().__init__(said.told("en"))
+        self.said = said
+
+
 SENTENCES: Final[dict[Reason, Sentence]] = {
     Reason.PLANNED: Sentence("按分拣方案落格", "sorted as planned"),
     Reason.SPILLED: Sentence("班次已满或无车，改走备用路向", "the trip was full; sent by the spill lane"),
