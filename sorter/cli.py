@@ -19,7 +19,7 @@ import click
 
 from sorter import __version__, demo, words
 from sorter import report as render
-from sorter.clock import BadClock, Clock
+from sorter.clock import BadClock
 from sorter.init import FolderInUse, make_site
 from sorter.ledger.journal import JournalError, read
 from sorter.ledger.reader import NotReady, Reader
@@ -130,7 +130,7 @@ def run(folder: Path, clock: str) -> None:
     from sorter.service import serve  # noqa: PLC0415 # imports the compiler; no other command waits for that
 
     with refusals():
-        serve(load_site(folder), Clock.from_text(clock))
+        serve(load_site(folder), clock)
 
 
 @main.command()

@@ -66,9 +66,12 @@ class Orders:
         self._intake, self._standing, self._traffic = intake, standing, traffic
         self._pending: list[Pending] = []
         self._replies: list[tuple[bytes, Reply]] = []
+        self._t_ns = 0  # of the last frame
         self._told: dict[str, dict[str, Any]] = {}  # answers of this turn
         self._offers = Offers()
+        self._turn = [0, 0]  # of the plan that was published last: acts in the history, from when it holds
         self._published: tuple[bytes, int, Offered] | None = None  # who ordered it, and the plan that is to take force
+        self._accepted: SortPlan | None = None  # the last of these; in force when its batch is stepped
         self._answers: dict[str, Callable[[], dict[str, Any]]] = {
             "status": self._status,
             "plan": self._plan,
@@ -83,6 +86,7 @@ class Orders:
 
     def take(self, waiting: Waiting, t_ns: int) -> bool:
         """Answer a frame of the control socket or put its orders into the batch; False: there is no room."""
+        self._t_ns = t_ns
         events = sum(map(_events_in, waiting.messages))
         if events > ROWS_MAX:
             for message in waiting.messages:
@@ -112,6 +116,7 @@ class Orders:
         try:
             force(offered)
         except DiskFull as error:
+            self._accepted = None
             self._refuse(peer, number, Refuse(error="disk_full", detail=str(error)))
         else:
             self._pending.append(Pending(peer, number, 0, [0], []))
@@ -177,12 +182,22 @@ class Orders:
 
     def _publish(self, peer: bytes, message: Command) -> Refuse | None:
         """It opens the next batch: this one was begun under the plan in force."""
+        turn = message.args.get("turn")
+        if not isinstance(turn, list) or [type(part) for part in turn] != [int, int]:
+            return Refuse(error="bad_command", detail="turn: give [acts in the history, from when it holds]")
         if self._published is not None:
             return Refuse(error="busy", detail="another plan is just taking force; publish again")
-        offered = self._offers.whole(message.args, self._sort_plan.names)
+        if turn < self._turn:
+            return Refuse(error="overtaken", detail="a plan that was published later sorts already")
+        latest = self._accepted or self._sort_plan
+        offered = self._offers.whole(message.args, latest.names)
         if isinstance(offered, Refuse):
             return offered
-        self._published = peer, message.id, offered
+        self._turn = turn
+        if offered.sort_plan.version == latest.version:
+            self._replies.append((peer, Reply(id=message.id, ok=True, result={"accepted": 0, "refused": []})))
+        else:
+            self._published, self._accepted = (peer, message.id, offered), offered.sort_plan
         return None
 
     # acts: each puts events into the batch
@@ -275,7 +290,7 @@ class Orders:
         return {
             "version": self._sort_plan.version,
             "number": self._standing.plan_number,
-            "t_ns": self._standing.last_t_ns,
+            "t_ns": self._t_ns,
             "names": self._names(),
         }
 

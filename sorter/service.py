@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from types import FrameType
 from typing import Any, Final
@@ -25,9 +26,11 @@ from sorter.clock import Clock
 from sorter.core.state import counts, digest
 from sorter.daemon import Clocks, Daemon, Sockets
 from sorter.ledger.journal import DiskFull, Journal, JournalError, read
+from sorter.publishing import opening
+from sorter.reasons import Declined
 from sorter.records import SortPlan
 from sorter.replay import Standing, restore
-from sorter.rulebook import Rejected
+from sorter.rulebook import Rejected, compile_plan
 from sorter.rulebook import load as load_rules
 from sorter.site import Site
 from sorter.wire.endpoints import Publisher, Router, wait
@@ -41,19 +44,20 @@ IDLE_MS: Final = 20
 BEAT_S: Final = 0.2
 DRAIN_S: Final = 3.0
 FULL_DISK_PAUSE_S: Final = 1.0
-PROJECTION_PAUSE_S: Final = 1.0
-PROJECTION_END_S: Final = 60.0
+COMPANION_PAUSE_S: Final = 1.0
+COMPANION_END_S: Final = 60.0
 
 
 class ClockBehind(JournalError):
     """The journal holds events that are still to come."""
 
 
-def serve(site: Site, clock: Clock) -> None:
-    """Run the daemon of a site until SIGTERM or SIGINT.
+def serve(site: Site, clock_text: str) -> None:
+    """Run the daemon of a site until SIGTERM or SIGINT, on the clock that `clock_text` names.
 
-    Raises Rejected when there is no plan to sort by, NoKeys, JournalError and zmq.ZMQError.
+    Raises Rejected or Declined when there is no plan to sort by, BadClock, NoKeys, JournalError and zmq.ZMQError.
     """
+    clock = Clock.from_text(clock_text)
     stop = _Stop()
     with ExitStack() as stack:
         journal = stack.enter_context(Journal.open(site.ledger, owner="sorter run"))
@@ -61,7 +65,7 @@ def serve(site: Site, clock: Clock) -> None:
             log.warning("a torn record was cut: %s at byte %d", journal.cut.path, journal.cut.offset)
         standing = restore(read(site.ledger))
         _check_time(standing, clock)
-        sort_plan = _plan_for(site, standing)
+        sort_plan = _plan_for(site, standing, clock.now_ns())
         for name in ("devices", "control", "live"):
             check_address(name, getattr(site.wire, name), site.keys)
         context = stack.enter_context(zmq.Context())
@@ -71,11 +75,14 @@ def serve(site: Site, clock: Clock) -> None:
         live = stack.enter_context(closing(Publisher(site.wire.live, name="live", context=context, keys=keys)))
         sockets = Sockets(devices, control, lambda idle_ms: wait((devices, control), idle_ms))
         daemon = Daemon(standing, sort_plan, journal, sockets, Clocks(clock.now_ns, time.monotonic_ns))
-        projection = stack.enter_context(closing(_Projection(site)))
+        companions = (
+            stack.enter_context(closing(_Projection(site))),
+            stack.enter_context(closing(_Timetable(site, clock_text))),
+        )
         _be_steady()
         log.info("ready: plan %s, %d events so far", sort_plan.version[:12], standing.next_seq)
         notify("READY=1")
-        _turn_until(stop, daemon, standing, live, projection)
+        _turn_until(stop, daemon, standing, live, companions)
         notify("STOPPING=1")
         _drain(daemon)
         log.info("stopped after event %d; state %s", standing.next_seq, digest(standing.state))
@@ -102,15 +109,15 @@ def _check_time(standing: Standing, clock: Clock) -> None:
         )
 
 
-def _plan_for(site: Site, standing: Standing) -> SortPlan:
-    """The plan of the rule tables; the journal's last one when the tables are refused, so that the belt goes on."""
+def _plan_for(site: Site, standing: Standing, now_ns: int) -> SortPlan:
+    """The plan in force by the history; the journal's last one when that cannot be had, so that the belt goes on."""
     last = standing.sort_plan
     try:
-        return load_rules(site.rules, site.lines, site.utc_offset_ns, last.names if last else None)
-    except Rejected as error:
+        return compile_plan(opening(site, now_ns), last.names if last else None)
+    except (Rejected, Declined, OSError) as error:
         if last is None:
             raise
-        log.error("the rule tables are refused, sorting goes on by plan %s:\n%s", last.version[:12], error)
+        log.error("sorting goes on by plan %s, because the one in force is refused:\n%s", last.version[:12], error)
         return last
 
 
@@ -121,7 +128,9 @@ def _be_steady() -> None:
     gc.disable()
 
 
-def _turn_until(stop: _Stop, daemon: Daemon, standing: Standing, live: Publisher, projection: _Projection) -> None:
+def _turn_until(
+    stop: _Stop, daemon: Daemon, standing: Standing, live: Publisher, companions: Sequence[_Companion]
+) -> None:
     beat_s = 0.0
     while not stop.asked:
         try:
@@ -134,7 +143,8 @@ def _turn_until(stop: _Stop, daemon: Daemon, standing: Standing, live: Publisher
         if now_s >= beat_s:
             beat_s = now_s + BEAT_S
             notify("WATCHDOG=1")
-            projection.keep()
+            for companion in companions:
+                companion.keep()
             live.send(b"counts", msgspec.msgpack.encode(_figures(daemon, standing)))
 
 
@@ -171,37 +181,59 @@ class _Stop:
         self.asked = True
 
     def _decline(self, _number: int, _frame: FrameType | None) -> None:
-        log.warning("SIGHUP: nothing was reloaded; rule tables are read at the start")
+        log.warning("SIGHUP: nothing was reloaded; rule tables take force with sorter rules publish")
 
 
-class _Projection:
-    """The process that writes ledger.db from the journal, started again when it dies. Sorting never waits for it."""
+class _Companion:
+    """A process beside the daemon, started again when it dies. Sorting never waits for it."""
 
-    def __init__(self, site: Site) -> None:
-        self._arguments = [sys.executable, "-m", "sorter.ledger.projection", str(site.ledger)]
+    def __init__(self, name: str, module: str, *arguments: str) -> None:
+        self._name = name
+        self._command = [sys.executable, "-m", module, *arguments]
         self._start()
 
     def keep(self) -> None:
         """Start it again if it has died."""
         code = self._process.poll()
-        if code is not None and time.monotonic() - self._started_s > PROJECTION_PAUSE_S:
-            log.error("the projection ended with exit code %d and is started again", code)
+        if code is not None and time.monotonic() - self._started_s > COMPANION_PAUSE_S:
+            log.error("the %s ended with exit code %d and is started again", self._name, code)
             self._start()
 
     def _start(self) -> None:
-        self._process = subprocess.Popen(self._arguments)
+        self._process = subprocess.Popen(self._command)
         self._started_s = time.monotonic()
 
     def close(self) -> None:
-        """End it, and let what it had not reached yet be caught up with."""
+        """End it."""
         self._process.terminate()
         try:
-            self._process.wait(PROJECTION_END_S)
-            subprocess.run([*self._arguments, "--once"], check=False, timeout=PROJECTION_END_S)
+            self._process.wait(COMPANION_END_S)
         except subprocess.TimeoutExpired:
-            log.error("the projection did not catch up in %.0f s; it will at the next start", PROJECTION_END_S)
+            log.error("the %s did not end in %.0f s and is killed", self._name, COMPANION_END_S)
             self._process.kill()
             self._process.wait()
+
+
+class _Timetable(_Companion):
+    """What hands over a plan when its time has come."""
+
+    def __init__(self, site: Site, clock_text: str) -> None:
+        super().__init__("timetable", "sorter.timetable", str(site.folder), f"--clock={clock_text}")
+
+
+class _Projection(_Companion):
+    """What writes ledger.db from the journal."""
+
+    def __init__(self, site: Site) -> None:
+        super().__init__("projection", "sorter.ledger.projection", str(site.ledger))
+
+    def close(self) -> None:
+        """End it, and let what it had not reached yet be caught up with."""
+        super().close()
+        try:
+            subprocess.run([*self._command, "--once"], check=False, timeout=COMPANION_END_S)
+        except subprocess.TimeoutExpired:
+            log.error("the projection did not catch up in %.0f s; it will at the next start", COMPANION_END_S)
 
 
 def notify(state: str) -> None:

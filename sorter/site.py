@@ -48,6 +48,8 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, rename={
     belts: dict[str, Belt]
     utc_offset_h: float = 8.0
     rules: str = "rules"
+    plans: str = "plans"
+    four_eyes: bool = False
     ledger: str = "ledger"
     wire: Wire = Wire()
     plc: dict[str, Any] = {}
@@ -58,7 +60,9 @@ class Site(NamedTuple):
 
     folder: Path
     name: str
-    rules: Path
+    rules: Path  # the draft that staff edit
+    plans: Path  # what was published
+    four_eyes: bool  # a second person approves what is published
     ledger: Path
     wire: Wire
     keys: Path | None
@@ -82,6 +86,8 @@ def load(folder: Path) -> Site:
         folder=folder,
         name=settings.name,
         rules=folder / settings.rules,
+        plans=folder / settings.plans,
+        four_eyes=settings.four_eyes,
         ledger=folder / settings.ledger,
         wire=settings.wire,
         keys=folder / settings.wire.keys if settings.wire.keys else None,
