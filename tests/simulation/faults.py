@@ -45,6 +45,8 @@ class Trouble:
             world.after(world.between(SECOND, FAULTY_NS), world.chance.choice([operator.act, operator.look]))
         for _ in range(3):
             world.after(world.between(SECOND, FAULTY_NS), operator.talk_nonsense)
+        for _ in range(world.chance.randint(0, 2)):
+            world.after(world.between(SECOND, FAULTY_NS), self._publish)
         for each in (self._set_network, self._set_port, self._set_hub):
             if world.happens(0.6):
                 each()
@@ -78,8 +80,11 @@ class Trouble:
 
     def _restart_ns(self) -> int:
         if self.world.happens(0.3):
-            self.hub.publish()
+            self._publish()
         return self._span_ns(AWAY_MAX_NS, 0.15)
+
+    def _publish(self) -> None:
+        self.operator.publish(*self.hub.publish())
 
     def _span_ns(self, most_ns: int, long_share: float) -> int:
         if self.world.happens(long_share):

@@ -91,9 +91,10 @@ class Hub:
         self.slow_share = 0.0
         self._free_disk()
 
-    def publish(self) -> None:
-        """Staff publish the next version of the rules: it holds from the next start on."""
+    def publish(self) -> tuple[SortPlan, int]:
+        """Staff publish the next version of the rules, and its turn: from now on a start takes this one."""
         self._plan_at = min(self._plan_at + 1, len(self._sort_plans) - 1)
+        return self._sort_plans[self._plan_at], self._plan_at
 
     _restart_ns = SECOND
     _stalled_until_ns = 0

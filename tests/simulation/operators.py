@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
+from sorter.records import SortPlan, plan_to_bytes
 from sorter.wire import frames
 from sorter.wire.frames import Command, Reply
 from tests.simulation.network import Connection, Faults, Router
@@ -20,6 +22,8 @@ NONSENSE: Final = (
     Command(id=0, verb="trip.send", args={}),
     Command(id=0, verb="intercept.add", args={"waybills": []}),
     Command(id=0, verb="advice.load", args={"rows": [["SF00000000"], 7, None]}),
+    Command(id=0, verb="plan.offer", args={"digest": "00", "at": 0, "part": b"no plan"}),
+    Command(id=0, verb="plan.publish", args={"digest": "00", "version": "", "turn": [99, 0]}),
     Command(id=0, verb="fly"),
 )
 
@@ -56,6 +60,13 @@ class Operator:
             ("trip.send", {"lane": chance.choice(LANES[:EXCEPTIONS])}),
         ]
         self.ask(*chance.choice(orders))
+
+    def publish(self, sort_plan: SortPlan, turn: int) -> None:
+        """Hand a plan over; what a kill loses of it the next start reads for itself."""
+        data = plan_to_bytes(sort_plan)
+        digest = hashlib.sha256(data).hexdigest()
+        self.ask("plan.offer", {"digest": digest, "at": 0, "part": data})
+        self.ask("plan.publish", {"digest": digest, "version": sort_plan.version, "turn": [turn, 0]})
 
     def talk_nonsense(self) -> None:
         """Order what cannot be."""
