@@ -95,11 +95,9 @@ class Daemon:
         With nothing to receive it waits, at most `idle_ms`. Raises DiskFull, before anything is
         taken, when the journal has no room, and Broken when the disk failed.
         """
+        self._orders.put_in_force(self._put_in_force)
         self._journal.reserve()
-        if self._orders.publishes:
-            self._orders.put_in_force(self._put_in_force)
-            idle_ms = 0
-        self._receive(idle_ms)
+        self._receive(0 if len(self._intake.batch().events) else idle_ms)
         return self._commit()
 
     def _commit(self) -> int:

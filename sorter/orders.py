@@ -102,11 +102,6 @@ class Orders:
                 self._refuse(waiting.frame.peer, getattr(message, "id", 0), fault)
         return True
 
-    @property
-    def publishes(self) -> bool:
-        """Whether a plan waits to take force."""
-        return self._published is not None
-
     def put_in_force(self, force: Callable[[Offered], None]) -> None:
         """Let the plan that waits open the next batch; its order is answered when that is on disk."""
         if self._published is None:
