@@ -60,7 +60,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 def main() -> None:
-    r"""Stand between PLCs and the hub sorter.
+    """Stand between PLCs and the hub sorter.
 
     \b
     plc-adapter probe --site my-hub    look at the PLCs, and say what is wrong
@@ -76,7 +76,7 @@ def main() -> None:
 )
 @json_option
 def run(*, folder: Path, names: tuple[str, ...], clock: str, as_json: bool) -> None:
-    r"""Carry the PLCs' reports to the daemon and its diverts to the PLCs, until SIGTERM or Ctrl-C.
+    """Carry the PLCs' reports to the daemon and its diverts to the PLCs, until SIGTERM or Ctrl-C.
 
     PLCs and daemon may come and go in any order; nothing they acknowledged is lost. With keys,
     line L1 uses keys/plc-L1.secret.
@@ -105,7 +105,7 @@ def run(*, folder: Path, names: tuple[str, ...], clock: str, as_json: bool) -> N
 @line_option
 @json_option
 def probe(*, folder: Path, names: tuple[str, ...], as_json: bool) -> None:
-    r"""Look at the PLCs and say in words what is wrong; writes nothing to them, also while a plant runs.
+    """Look at the PLCs and say in words what is wrong; writes nothing to them, also while a plant runs.
 
     \b
     Examples:

@@ -5,56 +5,46 @@ Exit codes: 0 ok, 1 failure, 2 usage, 3 the input was refused.
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import click
 
 from sorter import __version__, demo, words
 from sorter import report as render
-from sorter.clock import BadClock
-from sorter.init import FolderInUse, make_site
-from sorter.ledger.journal import JournalError, read
-from sorter.ledger.reader import NotReady, Reader
+from sorter.init import make_site
+from sorter.ledger.journal import read
+from sorter.ledger.reader import Reader
 from sorter.reasons import Language
 from sorter.records import Names
-from sorter.rulebook import Rejected, advice
-from sorter.rulebook import load as load_rules
-from sorter.site import Site, SiteRefused
+from sorter.rulebook import advice
+from sorter.rules_cli import rules
+from sorter.site import Site
 from sorter.site import load as load_site
-from sorter.wire.control import CommandRefused, Control, NoAnswer, Unreachable
-from sorter.wire.keys import NoKeys
+from sorter.terminal import (
+    FAILURE,
+    REFUSED,
+    carry_out,
+    clock_option,
+    fail,
+    json_option,
+    order,
+    refusals,
+    site_option,
+    tell,
+)
 
-FAILURE: Final = 1
-REFUSED: Final = 3
 VALUES_PER_ORDER: Final = 2000
-ANSWER_S: Final = 10.0
-
-site_option = click.option(
-    "--site",
-    "folder",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path(),
-    show_default="this folder",
-    help="The folder that holds site.toml.",
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
-clock_option = click.option(
-    "--clock", default="", metavar="TEXT", help="START,RATE,ANCHOR_NS: a scaled clock shared by all processes."
-)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="sorter")
 def main() -> None:
-    r"""Hub Sorter decides each parcel's chute, in time, and proves it afterwards.
+    """Hub Sorter decides each parcel's chute, in time, and proves it afterwards.
 
     \b
     sorter demo                        watch a whole day go through
@@ -68,41 +58,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
 
 
-def tell(answer: Any, text: str, *, as_json: bool) -> None:
-    """Print an answer as one JSON object or in words."""
-    click.echo(json.dumps(answer, ensure_ascii=False) if as_json else text)
-
-
-def fail(code: int, error: object) -> NoReturn:
-    """Say on stderr what is wrong, and end."""
-    click.echo(str(error), err=True)
-    sys.exit(code)
-
-
-@contextmanager
-def refusals() -> Iterator[None]:
-    """Whatever an operator can cause becomes a sentence and an exit code."""
-    try:
-        yield
-    except (SiteRefused, Rejected, FolderInUse, CommandRefused, NoKeys, BadClock, UnicodeDecodeError) as error:
-        fail(REFUSED, error)
-    except (Unreachable, NoAnswer, NotReady, JournalError, demo.DemoFailed, OSError) as error:
-        fail(FAILURE, error)
-
-
-def order(site: Site, verb: str, **args: Any) -> Any:
-    """Give the running daemon an order and return its answer. Where the hub uses keys, control.secret is ours."""
-    key = site.keys / "control.secret" if site.keys else None
-    with closing(Control(site.wire.control, key=key, timeout_s=ANSWER_S)) as control:
-        return control.call(verb, by=os.environ.get("USER", f"uid {os.getuid()}"), **args)
-
-
-def carry_out(site: Site, verb: str, **args: Any) -> Any:
-    """Give an order that is done or refused, and end with the refusal."""
-    answer = order(site, verb, **args)
-    if answer["refused"]:
-        fail(REFUSED, "\n".join(fault["detail"] for fault in answer["refused"]))
-    return answer
+main.add_command(rules)
 
 
 @main.command()
@@ -159,7 +115,7 @@ def warm(folder: Path) -> None:
 )
 @json_option
 def demo_command(items: int, seed: int, folder: Path, rate: float, as_json: bool) -> None:
-    r"""Watch a day at the model hub: daemon, PLC adapter and emulated lines as real processes.
+    """Watch a day at the model hub: daemon, PLC adapter and emulated lines as real processes.
 
     \b
     Example: sorter demo
@@ -369,29 +325,6 @@ def trip_send(lane: str, folder: Path, as_json: bool) -> None:
     with refusals():
         answer = carry_out(load_site(folder), "trip.send", lane=lane)
     tell(answer, words.ordered(f"lane {lane}", "trip.send"), as_json=as_json)
-
-
-@main.group()
-def rules() -> None:
-    """The tables that say where parcels go."""
-
-
-@rules.command()
-@site_option
-@json_option
-def check(folder: Path, as_json: bool) -> None:
-    """Check the rule tables of a site; every error at once, with table, row and column."""
-    with refusals():
-        site = load_site(folder)
-    try:
-        version = load_rules(site.rules, site.lines, site.utc_offset_ns).version
-        errors = []
-    except Rejected as rejected:
-        version, errors = None, rejected.errors
-    answer = {"errors": [error._asdict() for error in errors], "findings": [], "plan": version}
-    tell(answer, "\n".join(map(str, errors)) or f"the tables are right; plan {version}", as_json=as_json)
-    if errors:
-        sys.exit(REFUSED)
 
 
 if __name__ == "__main__":

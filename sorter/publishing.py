@@ -176,18 +176,19 @@ def hand_over(control: Control, checked: Checked, turn: Turn) -> int:
     One that a later turn has overtaken changes nothing. Raises Rejected when it does not fit beside the names in use,
     and as Control.call.
     """
+    name = version(checked)
     for _ in range(TRIES):
         plan = control.call("plan")
+        if plan["version"] == name:
+            break
         names = Names(**{key: tuple(values) for key, values in plan["names"].items()})
         sort_plan = compile_plan(checked, names)
-        if plan["version"] == sort_plan.version:
-            break
         data = plan_to_bytes(sort_plan)
         digest = hashlib.sha256(data).hexdigest()
         for at in range(0, len(data), PART_BYTES):
             control.call("plan.offer", digest=digest, at=at, part=data[at : at + PART_BYTES])
         try:
-            control.call("plan.publish", digest=digest, version=sort_plan.version, turn=list(turn))
+            control.call("plan.publish", digest=digest, version=name, turn=list(turn))
         except CommandRefused as refusal:
             if refusal.error == "overtaken":
                 break

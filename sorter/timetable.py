@@ -28,6 +28,7 @@ log = logging.getLogger("sorter.timetable")
 LOOK_S: Final = 0.25
 AGAIN_S: Final = 2.0
 ANSWER_S: Final = 10.0
+NICENESS: Final = 10
 
 
 class Timetable:
@@ -42,10 +43,9 @@ class Timetable:
     def look(self) -> float:
         """Hand over what has become due; returns how many seconds to wait before the next look."""
         try:
-            now_ns = self._clock.now_ns()
-            force = history.in_force(self._read(), now_ns, self._site.utc_offset_ns)
+            force = history.in_force(self._read(), self._clock.now_ns(), self._site.utc_offset_ns)
             if force is not None and force != self._done:
-                self._hand_over(now_ns)
+                self._hand_over(force)
                 self._done = force
         except (Declined, Rejected, CommandRefused, OSError) as error:
             log.error("the plan in force was not handed over; next try in %.0f s: %s", AGAIN_S, error)
@@ -59,11 +59,12 @@ class Timetable:
             self._acts, self._seen = history.read(self._site.plans), seen
         return self._acts
 
-    def _hand_over(self, now_ns: int) -> None:
-        wanted, turn = in_force(self._site, now_ns)
+    def _hand_over(self, force: Force) -> None:
         key = self._site.keys / "control.secret" if self._site.keys else None
         with closing(Control(self._site.wire.control, key=key, timeout_s=ANSWER_S)) as control:
-            hand_over(control, wanted.checked, turn)
+            if control.call("plan")["version"] != force.version:  # else whoever published did it himself
+                wanted, turn = in_force(self._site, self._clock.now_ns())
+                hand_over(control, wanted.checked, turn)
 
 
 def main() -> None:
@@ -76,6 +77,7 @@ def main() -> None:
     asked: list[signal.Signals] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda got, _: asked.append(signal.Signals(got)))
+    os.nice(NICENESS)
     parent = os.getppid()
     timetable = Timetable(load(arguments.site), Clock.from_text(arguments.clock))
     while not asked and os.getppid() == parent:
