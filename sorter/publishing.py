@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from sorter.reasons import Sentence
@@ -16,12 +17,16 @@ from sorter.rulebook import Checked, compile_plan, history, versions
 from sorter.rulebook.check import check_sheets
 from sorter.rulebook.compile import version
 from sorter.rulebook.history import ONCE, Act, Deed, NotAllowed
-from sorter.rulebook.tables import Sheet, read_folder
+from sorter.rulebook.reading import read_tables
+from sorter.rulebook.tables import Sheet
+from sorter.rulebook.workbook import Book
 from sorter.site import Site
 from sorter.wire.control import CommandRefused, Control
 
 PART_BYTES: Final = 256 << 10
 TRIES: Final = 5  # another may publish in between
+DRAFT: Final = "draft"
+CURRENT: Final = "current"
 DAEMON: Final = "sorter run"
 _FIRST: Final = "first start"
 _NEW_LINES: Final = "site.toml has changed"
@@ -61,10 +66,24 @@ class Wanted(NamedTuple):
     checked: Checked
 
 
+def source(site: Site, name: str, now_ns: int) -> Book:
+    """The tables that `name` means: draft, current, the beginning of a version, or a folder or .xlsx file.
+
+    Raises NotAllowed, NoVersion, HistoryDamaged, Rejected.
+    """
+    if name == DRAFT:
+        return read_tables(site.rules)
+    if name == CURRENT:
+        return Book(dict(in_force(site, now_ns)[0].sheets), [], [])
+    if Path(name).exists():
+        return read_tables(Path(name))
+    return Book(dict(stored(site, name).sheets), [], [])
+
+
 def draft(site: Site) -> Wanted:
     """The rule tables as they stand. Raises Rejected."""
-    sheets, faults = read_folder(site.rules)
-    return Wanted(sheets, check_sheets(sheets, site.lines, site.utc_offset_ns, faults))
+    book = read_tables(site.rules)
+    return Wanted(book.sheets, check_sheets(book.sheets, site.lines, site.utc_offset_ns, book.faults))
 
 
 def publish(site: Site, order: Order) -> Act:

@@ -1,0 +1,124 @@
+"""`sorter rules template`, `export`, `import`: the tables out to Excel or WPS, and back as the draft."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import click
+
+from sorter import publishing
+from sorter.publish_cli import site_now_ns
+from sorter.publishing import DRAFT
+from sorter.reasons import Declined, Language, Sentence
+from sorter.rulebook import Rejected, carrier_sheet, writing
+from sorter.rulebook.check import check_sheets
+from sorter.rulebook.compile import version
+from sorter.rulebook.reading import read_tables
+from sorter.rulebook.workbook import Book
+from sorter.site import Site
+from sorter.site import load as load_site
+from sorter.terminal import json_option, language_option, refusals, site_option, tell
+
+WORKBOOK: Final = ".xlsx"
+
+_TEMPLATE: Final = Sentence(
+    "空白表格在 {path}；填好后用 sorter rules import {path}",
+    "{path} is empty tables; fill them in, then: sorter rules import {path}",
+)
+_EXPORTED: Final = Sentence("{path} 里是方案 {plan} 的规则表", "{path} holds the tables of {plan}")
+_IMPORTED: Final = Sentence(
+    "已导入为草稿；用 sorter rules diff 看影响，sorter rules publish 启用",
+    "imported as the draft; sorter rules diff shows what it does, sorter rules publish sorts by it",
+)
+_CHANGED: Final = Sentence(
+    "{path} 导出以后，草稿又被改过；导入会丢掉那些改动。请重新导出再改，或确认要覆盖：--replace",
+    "the draft was changed after {path} was exported, and importing would lose that. Export and edit again, or "
+    "overwrite it knowingly: --replace",
+)
+_EXISTS: Final = Sentence("{path} 已经存在；换一个文件名", "{path} is there already; give another name")
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@language_option
+@json_option
+def template(path: Path, language: Language, as_json: bool) -> None:
+    """Write an .xlsx to fill in: headers, dropdowns, hints and an example row for each table."""
+    with refusals(language):
+        hold_new(path)
+        writing.template(path, language)
+    tell({"file": str(path)}, _TEMPLATE.about(path=path).told(language), as_json=as_json)
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--plan", default=DRAFT, show_default=True, metavar="PLAN", help="draft, current, or a version.")
+@site_option
+@language_option
+@json_option
+def export(path: Path, plan: str, folder: Path, language: Language, as_json: bool) -> None:
+    """Write the tables to PATH: one workbook if it ends with .xlsx, else a folder of CSV."""
+    with refusals(language):
+        site = load_site(folder)
+        book = publishing.source(site, plan, site_now_ns(site))
+        if book.faults:
+            raise Rejected(book.faults)
+        hold_new(path)
+        if path.suffix.casefold() == WORKBOOK:
+            writing.write_workbook(book.sheets, path, version=plan, language=language)
+        else:
+            writing.write_folder(book.sheets, path)
+    tell({"path": str(path), "plan": plan}, _EXPORTED.about(path=path, plan=plan).told(language), as_json=as_json)
+
+
+def hold_new(path: Path) -> None:
+    """Raises Declined when there is something by that name."""
+    if path.exists():
+        raise Declined(_EXISTS.about(path=path))
+
+
+@click.command(name="import")
+@click.argument("path", type=click.Path(path_type=Path, exists=True))
+@click.option("--carrier", default="", help="Whose sheet of 格口号 and 三段码 this is.")
+@click.option("--replace", is_flag=True, help="Also when the draft was changed since the file was exported.")
+@site_option
+@language_option
+@json_option
+def bring(*, path: Path, carrier: str, replace: bool, folder: Path, language: Language, as_json: bool) -> None:
+    """Make the tables of PATH the draft: an .xlsx, a folder of CSV, or a carrier's own sheet of 格口号 and 三段码.
+
+    With any error nothing is imported.
+
+    \b
+    Example: sorter rules import table.xlsx
+             sorter rules import 圆通格口.xlsx --carrier YTO
+    """
+    with refusals(language):
+        site = load_site(folder)
+        book = carrier_book(site, path, carrier) if carrier else read_tables(path)
+        checked = check_sheets(book.sheets, site.lines, site.utc_offset_ns, book.faults)
+        if not replace:
+            hold_unchanged(site, path)
+        if site.rules.suffix.casefold() == WORKBOOK:
+            writing.write_workbook(book.sheets, site.rules, version=DRAFT, language=language)
+        else:
+            writing.write_folder(book.sheets, site.rules)
+    tell({"plan": version(checked)}, _IMPORTED.about().told(language), as_json=as_json)
+
+
+def carrier_book(site: Site, path: Path, carrier: str) -> Book:
+    """The draft with a carrier's sheet in it. Raises Rejected."""
+    draft = read_tables(site.rules)
+    taken, faults = carrier_sheet.read_carrier_sheet(path)
+    if faults or draft.faults or taken is None:
+        raise Rejected([*draft.faults, *faults])
+    sheets, wrong = carrier_sheet.join(carrier, taken, draft.sheets)
+    return Book(sheets, wrong, [])
+
+
+def hold_unchanged(site: Site, path: Path) -> None:
+    """Raises Declined when the file was exported from a draft that is no longer the draft."""
+    base = writing.base_version(path) if path.suffix.casefold() == WORKBOOK else None
+    if base and base.version == DRAFT and base.digest != writing.digest(read_tables(site.rules).sheets):
+        raise Declined(_CHANGED.about(path=path))
