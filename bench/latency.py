@@ -56,10 +56,10 @@ def run(size: Size) -> Result:
         with context, running(site) as daemon, echoing(Path(folder) / "echo") as echo:
             starts_s.append(daemon.start_s)
             daemon.settle()
-            drive = _Drive(context, site.wire.devices, echo)
+            drive = Drive(context, site.wire.devices, echo)
             with closing(drive):
                 drive.run(size)
-    ours, theirs = _points(drive.ours_ns), _points(drive.theirs_ns)
+    ours, theirs = points(drive.ours_ns), points(drive.theirs_ns)
     ratios = {name: ours[name] / theirs[name] for name in COMPARED}
     note(f"latency: {TIMES_THE_PEAK * PEAK_PER_S:g} scans a second, {size.scans} of them; starts {starts_s} s")
     note(f"latency: echo with fdatasync {theirs}; ours to that {ratios}")
@@ -71,16 +71,18 @@ def run(size: Size) -> Result:
     )
 
 
-def _points(durations_ns: Ints64) -> dict[str, float]:
+def points(durations_ns: Ints64) -> dict[str, float]:
+    """The percentiles of POINTS, in milliseconds."""
     return {
         name: round(float(np.percentile(durations_ns, at, method="higher")) / 1e6, 3) for name, at in POINTS.items()
     }
 
 
-class _Drive:
+class Drive:
     """One thread that sends what is due and notes when answers come."""
 
     def __init__(self, context: Context, devices: str, echo: str) -> None:
+        """`devices` and `echo` are the addresses of both sides."""
         self.line = load.Line(context, devices)
         self._mirror = dealer(context, None)
         self._mirror.connect(echo)

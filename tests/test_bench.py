@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench import core, daemon, floor, latency, measure, peers, queries, table, workload
+from bench import core, daemon, floor, latency, measure, peers, publish, queries, table, workload
 from bench.__main__ import BENCHMARKS, text
 from bench.tables import FORMATS
 from sorter import limits
@@ -20,6 +20,7 @@ from sorter.records import waybill_key
 CORE = core.Size(rules=40, advices=3_000, advices_more=6_000, groups=6, rounds=1)
 TABLE = table.Size(rules=(10, 1_000), queries=600, rounds=1)
 DAEMON = daemon.Size(rules=40, advices=3_000, scans=512, window=256, rounds=1)
+PUBLISH = publish.Size(rules=40, advices=3_000, scans=120, publishes=4)
 LATENCY = latency.Size(rules=40, advices=3_000, scans=30, starts=1)
 
 
@@ -51,6 +52,10 @@ def test_table_repeats_its_decisions_and_peers_agree() -> None:
 
 def test_daemon_answers_every_scan_and_its_journal_repeats() -> None:
     told(daemon.run(DAEMON), {"scans_per_s", "batched_scans_per_s"}, {"vs_echo"})
+
+
+def test_plans_change_and_no_scan_minds() -> None:
+    told(publish.run(PUBLISH), {"p50_ms", "p99_ms", "p999_ms", "p9999_ms", "changes"}, {"vs_quiet"})
 
 
 def test_latency_is_told_in_order() -> None:

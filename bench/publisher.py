@@ -1,0 +1,42 @@
+"""Publishes the rules of a site again and again, as `sorter rules publish` does, until it is told to end.
+
+`python -m bench.publisher SITE PERIOD_S`: one line on stdout for each publish that is in force.
+"""
+
+import os
+import sys
+import time
+from contextlib import closing
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+from sorter import publishing
+from sorter.publish_cli import NICENESS
+from sorter.publishing import Order
+from sorter.site import load
+from sorter.wire.control import Control
+
+READY_S: Final = 60.0
+
+
+def main() -> None:
+    """Every publish has another note in the last row, so each is a version of its own."""
+    site, period_s = load(Path(sys.argv[1])), float(sys.argv[2])
+    os.nice(NICENESS)
+    table = site.rules / "rules.csv"
+    header, rest = table.read_text(encoding="utf-8-sig").rstrip().split("\n", 1)
+    due_s = time.monotonic()
+    for number in count(1):
+        table.write_text(f"{header.rstrip()},note\n{rest},{number}\n", encoding="utf-8")
+        with closing(Control(site.wire.control, timeout_s=READY_S)) as control:
+            act = publishing.publish(site, Order("bench", str(number), int(control.call("plan")["t_ns"])))
+            wanted, turn = publishing.in_force(site, act.at_ns)
+            publishing.hand_over(control, wanted.checked, turn)
+        print(act.version, flush=True)
+        due_s += period_s
+        time.sleep(max(0.0, due_s - time.monotonic()))
+
+
+if __name__ == "__main__":
+    main()
