@@ -43,6 +43,7 @@ ADVICES_MAX: Final = 1 << 25
 FRAME_BYTES_MAX: Final = 1 << 20
 MESSAGES_PER_FRAME_MAX: Final = 4096
 NAME_TEXT_MAX: Final = 31  # a client's, operator's or line's name; kept in one code row
+TITLE_TEXT_MAX: Final = 60  # characters of what staff read of a station, lane or carrier
 RESEND_MAX: Final = 65_536  # messages a client keeps until they are acknowledged
 
 # The loop.
@@ -69,6 +70,7 @@ assert 40 ** (WAYBILL_TEXT_MAX // 2) < 1 << 64
 assert CODE_TEXT_MAX + 1 == CODE_BYTES
 assert WAYBILL_TEXT_MAX <= CODE_TEXT_MAX
 assert NAME_TEXT_MAX <= CODE_TEXT_MAX
+assert STATIONS_MAX * (3 * TITLE_TEXT_MAX + 2 * NAME_TEXT_MAX + 12) < FRAME_BYTES_MAX  # all names fit one answer
 assert MESSAGES_PER_FRAME_MAX <= BATCH_EVENTS_MAX
 assert CODES_PER_SCAN_MAX <= BATCH_CODES_MAX
 assert _BATCH_BYTES_MAX + 4096 <= RECORD_BYTES_MAX <= SEGMENT_BYTES

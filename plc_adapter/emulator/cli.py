@@ -70,7 +70,9 @@ def _stop(error: Exception, code: int) -> None:
 @_day_options
 @click.option("--day", default=days.DAY.isoformat(), show_default=True, help="Local date, 05:00 to 21:00.")
 def traffic(*, site: Path, items: int, seed: int, out: Path, day: str, as_json: bool) -> None:
-    r"""Make what is known of a day before it begins: advices.csv and intercepts.csv.
+    """Make what is known of a day before it begins: advices.csv and intercepts.csv.
+
+    Beside them parcels.ndjson, the whole day, on which rule tables can be tried.
 
     \b
     Example:
@@ -84,6 +86,7 @@ def traffic(*, site: Path, items: int, seed: int, out: Path, day: str, as_json: 
     out.mkdir(parents=True, exist_ok=True)
     days.write_advices(made, out / "advices.csv")
     days.write_intercepts(made, out / "intercepts.csv")
+    days.write_parcels(made, out / "parcels.ndjson")
     figures = {
         "items": items,
         "peak_hour_items": made.peak_hour_items,
@@ -98,7 +101,7 @@ def traffic(*, site: Path, items: int, seed: int, out: Path, day: str, as_json: 
 @_day_options
 @click.option("--clock", default="", help="start,rate,anchor of a scaled clock; empty: real time.")
 def emulate(*, site: Path, items: int, seed: int, out: Path, clock: str, as_json: bool) -> None:
-    r"""Run the floor: belts, PLCs with Modbus TCP, and scanners, until the day is over.
+    """Run the floor: belts, PLCs with Modbus TCP, and scanners, until the day is over.
 
     Writes progress.json while it runs, truth.ndjson and emulator.json at the end. Ctrl-C ends the day early.
 
@@ -138,7 +141,7 @@ async def _run(run: Callable[..., Any], floor: Any) -> Any:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def audit(*, site: Path, truth: Path, ledger: Path, day: Path | None, as_json: bool) -> None:
-    r"""Judge a day: does every parcel lie where the rule tables allow, and does the ledger say so?
+    """Judge a day: does every parcel lie where the rule tables allow, and does the ledger say so?
 
     An oracle of its own reads the tables, the advices and ledger.db; it shares no code with the sorter.
     The figures are the answer: the exit code is 0 whenever the day could be judged.

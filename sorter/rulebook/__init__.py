@@ -6,11 +6,11 @@ from pathlib import Path
 from sorter.records import Line, Names, SortPlan
 from sorter.rulebook.check import check_sheets
 from sorter.rulebook.compile import compile_plan
-from sorter.rulebook.findings import Finding, Rejected
+from sorter.rulebook.findings import Fault, Finding, Rejected
 from sorter.rulebook.rows import Checked
 from sorter.rulebook.tables import read_folder
 
-__all__ = ["Checked", "Finding", "Rejected", "check_folder", "compile_plan", "load"]
+__all__ = ["Checked", "Fault", "Finding", "Rejected", "check_folder", "compile_plan", "load"]
 
 
 def check_folder(folder: Path, lines: Mapping[str, Line], utc_offset_ns: int) -> Checked:

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from sorter import limits
+from sorter.reasons import Said, Sentence
 from sorter.records import AdviceFlag, Flow, Names
-from sorter.rulebook import cells, tables
+from sorter.rulebook import cells, mistakes, tables
 from sorter.rulebook.cells import CellError, Vocabulary
-from sorter.rulebook.findings import Finding, Rejected
+from sorter.rulebook.findings import Fault, Rejected
+from sorter.rulebook.mistakes import Mistake, Wrong
 from sorter.rulebook.rows import FLOWS, STANDARD
 
 Row = tuple[str, int, int, int, int, int, int]
@@ -43,10 +45,10 @@ _NAMES_OF_THINGS: Final = frozenset({"carrier", "station", "service", "township"
 
 
 class Advices(NamedTuple):
-    """The rows that are right, and one finding for each that is not."""
+    """The rows that are right, and one fault for each that is not."""
 
     rows: list[Row]
-    errors: list[Finding]
+    errors: list[Fault]
 
 
 def read(path: Path, names: Names) -> Advices:
@@ -62,7 +64,7 @@ def read(path: Path, names: Names) -> Advices:
         records = _json_records(text) if is_json else _csv_records(text)
         return _checked(path.name, records, names)
     except tables.Unreadable as error:
-        raise Rejected([Finding(path.name, error.row, error.column, str(error))]) from error
+        raise Rejected([error.fault(path.name, path.name)]) from error
 
 
 def is_personal(header: str) -> bool:
@@ -76,7 +78,7 @@ def is_personal(header: str) -> bool:
 class _Broken(NamedTuple):
     """A line that holds no record."""
 
-    message: str
+    said: Said
 
 
 _Record = tuple[int, Mapping[str, str] | _Broken]
@@ -85,11 +87,7 @@ _Record = tuple[int, Mapping[str, str] | _Broken]
 def _refuse_personal(headers: Iterable[str], row: int) -> None:
     for header in headers:
         if is_personal(header):
-            message = (
-                f'the column "{header}" would hold personal data, which is never stored here, so nothing was loaded;'
-                " delete the column and load the file again"
-            )
-            raise tables.Unreadable(message, row, header)
+            raise tables.Unreadable(Mistake.PERSONAL_DATA.about(text=header), row, header)
 
 
 def _csv_records(text: str) -> Iterator[_Record]:
@@ -98,24 +96,23 @@ def _csv_records(text: str) -> Iterator[_Record]:
     lines = enumerate(text.split("\n"), start=1)
     at, headers = next((at, _cells(line, mark)) for at, line in lines if line.strip())
     if isinstance(headers, _Broken):
-        raise tables.Unreadable(headers.message, at)
+        raise tables.Unreadable(headers.said, at)
     _refuse_personal(headers, at)
     known = tables.by_header(COLUMNS)
     places = [known.get(tables.header_key(header), "") for header in headers]
     missing = [column for column in NEEDED if column not in places]
     twice = next((column for column in COLUMNS if places.count(column) > 1), None)
-    if missing or twice:
-        fault = f"has no column {', '.join(missing)}" if missing else f"names the column {twice} twice"
-        raise tables.Unreadable(
-            f"the header {fault}; the columns are {', '.join(COLUMNS)}", at, (*missing, twice)[0] or ""
-        )
+    every = ", ".join(COLUMNS)
+    if missing:
+        said = Mistake.MISSING_COLUMNS.about(missing=", ".join(missing), columns=every, strange="")
+        raise tables.Unreadable(said, at, missing[0])
+    if twice:
+        raise tables.Unreadable(Mistake.COLUMN_TWICE.about(column=twice, columns=every), at, twice)
     for row, line in lines:
         if line.strip():
             found = _cells(line, mark)
             if not isinstance(found, _Broken) and len(found) != len(places) and any(found[len(places) :]):
-                found = _Broken(
-                    f"the row has {len(found)} cells, the header {len(places)}; quote a cell that holds a comma"
-                )
+                found = _Broken(Mistake.TOO_MANY_CELLS.about(count=len(found), most=len(places)))
             yield row, found if isinstance(found, _Broken) else dict(zip(places, found, strict=False))
 
 
@@ -124,8 +121,8 @@ def _cells(line: str, mark: str) -> list[str] | _Broken:
         return [tables.plain(cell) for cell in line.split(mark)]
     try:
         return [tables.plain(cell) for cell in next(csv.reader([line], delimiter=mark, strict=True))]
-    except csv.Error as error:
-        return _Broken(f'a quotation mark (") is not closed or stands alone ({error}); correct the row')
+    except csv.Error:
+        return _Broken(Mistake.QUOTE_LEFT_OPEN.about())
 
 
 def _json_records(text: str) -> Iterator[_Record]:
@@ -136,11 +133,11 @@ def _json_records(text: str) -> Iterator[_Record]:
             continue
         try:
             found = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            yield row, _Broken(f"the line is not JSON ({error}); write one object a line")
+        except (ValueError, RecursionError):
+            yield row, _Broken(Mistake.NOT_JSON.about())
             continue
         if not isinstance(found, dict):
-            yield row, _Broken('the line is no JSON object; write {"waybill": …, "carrier": …, "station": …}')
+            yield row, _Broken(Mistake.NOT_AN_OBJECT.about())
             continue
         strange = _keys(found) - innocent
         _refuse_personal(sorted(strange), row)
@@ -163,21 +160,21 @@ def _text(value: Any) -> str:
 def _checked(file: str, records: Iterator[_Record], names: Names) -> Advices:
     reader = _Reader(names)
     rows: list[Row] = []
-    errors: list[Finding] = []
+    errors: list[Fault] = []
     for at, record in records:
         if isinstance(record, _Broken):
-            errors.append(Finding(file, at, "", record.message))
+            errors.append(Fault(file, at, "", record.said, file))
             continue
         try:
             rows.append(reader.row(record))
         except _WrongCell as error:
-            errors.append(Finding(file, at, error.column, str(error)))
+            errors.append(Fault(file, at, error.column, error.said, file))
     return Advices(rows, errors)
 
 
-class _WrongCell(Exception):
-    def __init__(self, column: str, message: str) -> None:
-        super().__init__(message)
+class _WrongCell(Wrong):
+    def __init__(self, column: str, said: Said) -> None:
+        super().__init__(said)
         self.column = column
 
 
@@ -190,9 +187,9 @@ class _Reader:
     """Reads one record after the other; what a known name means is looked up once."""
 
     def __init__(self, names: Names) -> None:
-        self._carrier = _Lookup("carrier", names.carriers, names.carrier_titles)
-        self._station = _Lookup("station", names.stations, names.station_titles)
-        self._service = _Lookup("service", names.services, ())
+        self._carrier = _Lookup(mistakes.CARRIER, names.carriers, names.carrier_titles)
+        self._station = _Lookup(mistakes.STATION, names.stations, names.station_titles)
+        self._service = _Lookup(mistakes.SERVICE, names.services, ())
         self._standard = names.services.index(STANDARD)
 
     def row(self, record: Mapping[str, str]) -> Row:
@@ -214,16 +211,16 @@ class _Reader:
             column = "cancelled"
             return waybill, carrier, station, service_at, flow, weight_g, _flags(record.get(column, ""))
         except CellError as error:
-            raise _WrongCell(column, str(error)) from error
+            raise _WrongCell(column, error.said) from error
 
 
 class _Lookup:
     """Index of a name, or of a title that is not given twice."""
 
-    def __init__(self, what: str, names: tuple[str, ...], titles: tuple[str, ...]) -> None:
+    def __init__(self, what: Sentence, names: tuple[str, ...], titles: tuple[str, ...]) -> None:
         given = Counter(titles)
         single = {title: name for name, title in zip(names, titles, strict=False) if given[title] == 1}
-        self._words = Vocabulary(what, "of the sort plan", names, single)
+        self._words = Vocabulary(what, mistakes.IN_PLAN, names, single)
         self._index = {name: at for at, name in enumerate(names)}
         self._index |= {title: self._index[name] for title, name in single.items() if title not in self._index}
 
@@ -236,13 +233,12 @@ class _Lookup:
 
 def _waybill(text: str) -> str:
     if not text:
-        raise CellError("the cell is empty; write the waybill's number")
+        raise CellError(Mistake.EMPTY_WAYBILL.about())
     if _WAYBILL.fullmatch(text) and not any(char in text for char in "-./"):
         return text.upper()
     cells.undamaged(text)
     if not _WAYBILL.fullmatch(text):
-        most = limits.WAYBILL_TEXT_MAX
-        raise CellError(f'"{text[:40]}" is no waybill; write up to {most} digits, letters A-Z, -, . and /')
+        raise CellError(Mistake.NOT_A_WAYBILL.about(text=text[:40], most=limits.WAYBILL_TEXT_MAX))
     return text.upper()
 
 
@@ -252,16 +248,16 @@ _FLOW_WORDS: Final = {spelling: Flow[word.upper()] for word, others in FLOWS.ite
 def _flow(text: str) -> int:
     flow = Flow.INBOUND if text in cells.ANY else _FLOW_WORDS.get(text.lower())
     if flow is None:
-        raise CellError(f'"{text}" is no flow; write inbound (进港) or outbound (出港)')
+        raise CellError(Mistake.NOT_A_FLOW.about(text=text))
     return int(flow)
 
 
 def _weight_g(text: str) -> int:
-    return 0 if text in cells.ANY else cells.number(text, 0, limits.WEIGHT_MAX_G, "the weight in grams")
+    return 0 if text in cells.ANY else cells.number(text, 0, limits.WEIGHT_MAX_G, mistakes.WEIGHT_G)
 
 
 def _flags(text: str) -> int:
     word = text.lower()
     if word not in _YES and word not in _NO:
-        raise CellError(f'"{text}" is neither yes nor no; write 1 when the carrier has cancelled the item, else 0')
+        raise CellError(Mistake.NOT_YES_OR_NO.about(text=text))
     return int(AdviceFlag.CANCELLED) if word in _YES else 0

@@ -8,13 +8,16 @@ import difflib
 import re
 import sys
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sorter import limits
+from sorter.reasons import Said, Sentence
+from sorter.rulebook import meant, mistakes
+from sorter.rulebook.mistakes import Mistake, Wrong
 
 ALL_DAYS: Final = tuple(range(7))
 DAY_MIN: Final = 24 * 60
@@ -24,7 +27,7 @@ Spans = tuple[tuple[int, int], ...]
 """Numbers from..to, both ends included; or minutes of the day, the end excluded. Empty: any."""
 
 
-class CellError(ValueError):
+class CellError(Wrong):
     """What is wrong with the cell, and what to write instead."""
 
 
@@ -78,17 +81,26 @@ class Roster:
 
 
 _SUGGESTIONS_MAX: Final = 64
+_FEW: Final = 12
 
 
 class Vocabulary:
     """The names a column may hold, what else they are called, and a near one for a misspelt one."""
 
-    def __init__(self, what: str, where: str, names: Iterable[str], aliases: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        what: Sentence,
+        where: Sentence | Said,
+        names: Iterable[str],
+        aliases: Mapping[str, str] | None = None,
+        titles: Mapping[str, str] | None = None,
+    ) -> None:
         self.what = what  # "carrier"
         self.where = where  # "in carriers.csv"
         self.names = dict.fromkeys(names)
         self._sorted = sorted(self.names)
         self._aliases = dict(aliases or {})
+        self._titles = dict(titles or {})  # never read as the name they stand for, only to say which it is
         self._unknown: set[str] = set()
 
     def find(self, word: str) -> str:
@@ -97,30 +109,36 @@ class Vocabulary:
             return word
         if word in self._aliases:
             return self._aliases[word]
-        raise CellError(f'"{word}" is no {self.what} {self.where}{self._hint(word)}')
+        raise CellError(self._not_known(word))
 
     def find_prefix(self, prefix: str) -> str:
         """`prefix*`, when some name begins so. Raises CellError."""
         at = bisect_left(self._sorted, prefix)
-        if prefix and at < len(self._sorted) and self._sorted[at].startswith(prefix):
+        if at < len(self._sorted) and self._sorted[at].startswith(prefix):
             return f"{prefix}*"
-        if not prefix:
-            raise CellError("a * alone would be any; leave the cell blank instead")
-        raise CellError(f'no {self.what} {self.where} begins with "{prefix}"')
+        raise CellError(Mistake.UNKNOWN_PREFIX.about(text=prefix, what=self.what, where=self.where))
 
-    def _hint(self, word: str) -> str:
-        separator = next((char for char in ",、;/ +" if char in word), None)
-        if separator is not None and all(part in self.names for part in word.split(separator)):
-            return f'; separate values by |: "{"|".join(word.split(separator))}"'
+    def several(self, text: str) -> str:
+        """Known names that other signs than | separate, by |; or ""."""
+        return "" if text in self.names else meant.several(text, lambda part: part if part in self.names else "")
+
+    def _not_known(self, word: str) -> Said:
+        if several := self.several(word):
+            return Mistake.SEPARATOR.about(text=word, what=self.what, meant=several)
+        facts = {"text": word, "what": self.what, "where": self.where}
+        if word in self._titles:
+            return Mistake.TITLE_FOR_CODE.about(**facts, meant=self._titles[word])
         self._unknown.add(word)
-        if len(self._unknown) > _SUGGESTIONS_MAX:
-            return ""  # a whole column is wrong; looking for near names would take minutes
+        if len(self._unknown) > _SUGGESTIONS_MAX or len(word) > 2 * limits.NAME_TEXT_MAX:
+            return Mistake.UNKNOWN.about(**facts)  # a whole column is wrong; to look for near names would take minutes
         folded = {name.casefold(): name for name in (*self.names, *self._aliases)}
         near = difflib.get_close_matches(word.casefold(), list(folded), n=1)
         if near:
-            return f'; did you mean "{folded[near[0]]}"?'
-        few = list(self.names)[:12]
-        return f"; write one of {', '.join(few)}" if len(self.names) == len(few) > 0 else ""
+            return Mistake.UNKNOWN_NEAR.about(**facts, meant=folded[near[0]])
+        few = list(self.names)[:_FEW]
+        if len(self.names) == len(few) > 0:
+            return Mistake.UNKNOWN_OF_FEW.about(**facts, names=", ".join(few))
+        return Mistake.UNKNOWN.about(**facts)
 
 
 _MONTH: Final = "(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
@@ -138,27 +156,21 @@ def undamaged(text: str, *, date: bool = False) -> str:
     if not text or text.isalpha() or text.isdecimal():
         return text
     if "\n" in text or "\r" in text:
-        raise CellError("the cell holds a line break; is a quotation mark missing in this row or an earlier one?")
+        raise CellError(Mistake.LINE_BREAK.about())
     for part in re.split(r"[|!]|\.\.", text):
         _check_part(part.strip(), date=date)
     if text.startswith("="):
-        raise CellError(f'"{text}" is a formula; write its value as text')
+        raise CellError(Mistake.FORMULA.about(text=text))
     return text
 
 
 def _check_part(part: str, *, date: bool) -> None:
     if _SCIENTIFIC.fullmatch(part):
-        raise CellError(
-            f'"{part}" is what a spreadsheet makes of a long number or of a code such as 57E1, and the digits are lost;'
-            " format the column as text and write it again in full"
-        )
+        raise CellError(Mistake.DIGITS_LOST.about(text=part))
     if not date and _DATE.fullmatch(part):
-        raise CellError(
-            f'"{part}" is a date: a spreadsheet makes one of text such as 1-2;'
-            " format the column as text and write it again"
-        )
+        raise CellError(Mistake.MADE_A_DATE.about(text=part))
     if _FAULT.fullmatch(part):
-        raise CellError(f'"{part}" is a spreadsheet\'s error mark, not a value; write the value as text')
+        raise CellError(Mistake.ERROR_MARK.about(text=part))
 
 
 _RESERVED: Final = re.compile(r"[|!*<>\"]|\.\.")
@@ -167,31 +179,53 @@ _RESERVED: Final = re.compile(r"[|!*<>\"]|\.\.")
 def name(text: str) -> str:
     """A name that a table defines. Raises CellError."""
     if text in ANY:
-        raise CellError("the cell is empty; write a name")
+        raise CellError(Mistake.EMPTY_NAME.about())
     wrong = _RESERVED.search(text)
     if wrong:
-        raise CellError(f'"{text}" holds {wrong[0]}, which means something in other cells; leave it out of names')
+        raise CellError(Mistake.RESERVED_SIGN.about(text=text, sign=wrong[0]))
     if len(text) > limits.NAME_TEXT_MAX:
-        raise CellError(f'"{text}" has {len(text)} characters; a name has at most {limits.NAME_TEXT_MAX}')
+        raise CellError(Mistake.NAME_TOO_LONG.about(text=text, length=len(text), most=limits.NAME_TEXT_MAX))
     if not text.isprintable():
-        raise CellError("the name holds a tab or another control character; write it again")
+        raise CellError(Mistake.CONTROL_CHARACTER.about())
     return text
 
 
 def title(text: str) -> str:
-    """What staff read. Raises CellError when it is blank."""
+    """What staff read. Raises CellError when it is blank or longer than a screen shows."""
     if text in ANY:
-        raise CellError("the cell is empty; write what staff call it")
+        raise CellError(Mistake.EMPTY_TITLE.about())
+    if len(text) > limits.TITLE_TEXT_MAX:
+        raise CellError(Mistake.NAME_TOO_LONG.about(text=text, length=len(text), most=limits.TITLE_TEXT_MAX))
     return text
 
 
 def word(text: str, vocabulary: Vocabulary) -> str:
     """One known name. Raises CellError."""
     if text in ANY:
-        raise CellError(f"the cell is empty; write a {vocabulary.what} {vocabulary.where}")
-    if text[0] == "!" or text[-1] == "*" or "|" in text:
-        raise CellError(f'"{text}": here stands one {vocabulary.what} alone, without |, ! and *')
+        raise CellError(Mistake.EMPTY_WORD.about(what=vocabulary.what, where=vocabulary.where))
+    if "|" in text or vocabulary.several(text):
+        raise CellError(Mistake.NOT_ALONE.about(text=text, what=vocabulary.what))
+    return _plain_word(text, vocabulary)
+
+
+def _plain_word(text: str, vocabulary: Vocabulary) -> str:
+    if text[0] == "!" or text[-1] == "*":
+        raise CellError(Mistake.NOT_ALONE.about(text=text, what=vocabulary.what))
     return vocabulary.find(text)
+
+
+def maybe(text: str, read: Callable[[str], str]) -> str:
+    """What `read` makes of the cell, or "" for a blank one. Raises CellError."""
+    if text in ANY:
+        return ""
+    if text.casefold() in meant.NONE_WORDS:
+        raise CellError(Mistake.NONE_MEANT.about(text=text))
+    return read(text)
+
+
+def _refuse_any(text: str) -> None:
+    if text.casefold() in meant.ANY_WORDS:
+        raise CellError(Mistake.BLANK_MEANT.about(text=text))
 
 
 def words(text: str, vocabulary: Vocabulary) -> Words:
@@ -199,8 +233,13 @@ def words(text: str, vocabulary: Vocabulary) -> Words:
     if text in ANY:
         return ANY_WORD
     negated, parts = _parts(text)
-    items = [vocabulary.find_prefix(part[:-1]) if part.endswith("*") else vocabulary.find(part) for part in parts]
-    return Words(negated, tuple(sorted(set(items))))
+    return Words(negated, tuple(sorted({_item(part, vocabulary) for part in parts})))
+
+
+def _item(part: str, vocabulary: Vocabulary) -> str:
+    if part not in vocabulary.names:
+        _refuse_any(part)
+    return vocabulary.find_prefix(part[:-1]) if part.endswith("*") else vocabulary.find(part)
 
 
 def free_words(text: str) -> Words:
@@ -208,15 +247,17 @@ def free_words(text: str) -> Words:
     if text in ANY:
         return ANY_WORD
     negated, parts = _parts(text.lower())
-    items = [f"{name(part[:-1])}*" if part.endswith("*") and part != "*" else name(part) for part in parts]
-    return Words(negated, tuple(sorted(set(items))))
+    for part in parts:
+        _refuse_any(part)
+    items = {f"{name(part[:-1])}*" if part.endswith("*") else name(part) for part in parts}
+    return Words(negated, tuple(sorted(items)))
 
 
 def listed(text: str, vocabulary: Vocabulary) -> tuple[str, ...]:
     """`A|B` in the order written, or nothing for a blank cell. Raises CellError."""
     if text in ANY:
         return ()
-    return tuple(dict.fromkeys(word(part, vocabulary) for part in _split(text)))
+    return tuple(dict.fromkeys(_plain_word(part, vocabulary) for part in _split(text)))
 
 
 def _parts(text: str) -> tuple[bool, list[str]]:
@@ -224,15 +265,21 @@ def _parts(text: str) -> tuple[bool, list[str]]:
     parts = _split(text[1:] if negated else text)
     wrong = next((part for part in parts if "!" in part), None)
     if wrong is not None:
-        raise CellError(f'"{text}": a ! stands once, at the front, and excludes all that follows: !A|B')
+        raise CellError(Mistake.MISPLACED_NOT.about(text=text))
     return negated, parts
 
 
 def _split(text: str) -> list[str]:
     parts = [part.strip() for part in text.split("|")]
     if not all(parts):
-        raise CellError(f'"{text}": a value is missing beside |')
+        raise CellError(Mistake.VALUE_MISSING.about(text=text))
     return parts
+
+
+def _refuse_separators(text: str, what: Sentence, one: Callable[[str], str]) -> None:
+    """For a cell of several values that other signs than | separate; `one` writes a value right, or gives ""."""
+    if better := meant.several(text, one):
+        raise CellError(Mistake.SEPARATOR.about(text=text, what=what, meant=better))
 
 
 _WHOLE: Final = re.compile(r"[0-9]+")
@@ -240,15 +287,25 @@ _SPAN: Final = re.compile(r"([0-9]+)\s*\.\.\s*([0-9]+)")
 _BOUND: Final = re.compile(r"(>=|<=|>|<)\s*([0-9]+)")
 
 
-def number(text: str, least: int, most: int, unit: str) -> int:
+def number(text: str, least: int, most: int, unit: Sentence) -> int:
     """One whole number. Raises CellError."""
+    facts = {"text": text, "unit": unit, "least": least, "most": most}
+    if text in ANY:
+        raise CellError(Mistake.EMPTY_NUMBER.about(unit=unit, least=least, most=most))
     if not _WHOLE.fullmatch(text):
-        what = f'"{text}" is not a whole number' if text not in ANY else "the cell is empty"
-        raise CellError(f"{what}; write {unit} as digits alone, from {least} to {most}")
+        said = meant.number(text, unit, mistakes.WHOLE_NUMBER)
+        raise CellError(said or Mistake.NOT_A_NUMBER.about(**facts))
     value = int(text) if len(text) < 19 else most + 1
     if not least <= value <= most:
-        raise CellError(f"{text} is out of range; write {unit} from {least} to {most}")
+        raise CellError(Mistake.OUT_OF_RANGE.about(**facts))
     return value
+
+
+def minutes_before(text: str, most: int) -> int:
+    """How many minutes before a departure. Raises CellError."""
+    if re.fullmatch(r"[-−][0-9]{1,9}", text):
+        raise CellError(Mistake.CUTOFF_AFTER_DEPARTURE.about(text=text, meant=int(text[1:])))
+    return number(text, 0, most, mistakes.MINUTES_BEFORE)
 
 
 def capacity(text: str) -> int:
@@ -256,18 +313,21 @@ def capacity(text: str) -> int:
     if text in ANY:
         return 0
     if text == "0":
-        raise CellError("a capacity of 0 would take nothing; leave the cell blank for no limit, or delete the row")
-    return number(text, 1, limits.CAPACITY_MAX, "a number of items")
+        raise CellError(Mistake.NO_CAPACITY.about())
+    if text.casefold() in meant.NO_LIMIT_WORDS:
+        raise CellError(Mistake.NO_LIMIT_MEANT.about(text=text))
+    return number(text, 1, limits.CAPACITY_MAX, mistakes.ITEMS)
 
 
-def spans(text: str, most: int, unit: str) -> Spans:
+def spans(text: str, most: int, unit: Sentence) -> Spans:
     """Any, `500`, `0..3000`, `>3000`, `>=`, `<`, `<=`, or several by `|`. Raises CellError."""
     if text in ANY:
         return ()
+    _refuse_any(text)
     return _merged([_span(part, most, unit) for part in _split(text)], gap=1)
 
 
-def _span(part: str, most: int, unit: str) -> tuple[int, int]:
+def _span(part: str, most: int, unit: Sentence) -> tuple[int, int]:
     if match := _SPAN.fullmatch(part):
         low, high = (number(end, 0, most, unit) for end in match.groups())
     elif match := _BOUND.fullmatch(part):
@@ -276,9 +336,9 @@ def _span(part: str, most: int, unit: str) -> tuple[int, int]:
     elif _WHOLE.fullmatch(part):
         low = high = number(part, 0, most, unit)
     else:
-        raise CellError(f'"{part}" is not a range of {unit}; write 0..3000, >3000 or one whole number, without unit')
+        raise CellError(meant.span(part, unit) or Mistake.NOT_A_RANGE.about(text=part, unit=unit))
     if low > high:
-        raise CellError(f'"{part}" holds no number; write the smaller one first, within 0..{most}')
+        raise CellError(Mistake.EMPTY_RANGE.about(text=part, most=most))
     return low, high
 
 
@@ -300,17 +360,20 @@ def minute(text: str) -> int:
     match = _CLOCK.fullmatch(text)
     value = int(match[1]) * 60 + int(match[2]) if match and int(match[2]) < 60 else DAY_MIN + 1
     if value > DAY_MIN:
-        raise CellError(f'"{text}" is not a time; write hours and minutes of 24 hours, such as 08:00')
+        better = meant.clock(text)
+        said = Mistake.MISWRITTEN_TIME.about(text=text, meant=better) if better else Mistake.NOT_A_TIME.about(text=text)
+        raise CellError(said)
     return value
 
 
 def departures(text: str) -> tuple[int, ...]:
     """`08:00` or `08:00|14:30` as minutes of the day, below 1440. Raises CellError."""
     if text in ANY:
-        raise CellError("the cell is empty; write when the trip departs, such as 08:00")
+        raise CellError(Mistake.EMPTY_DEPARTS.about())
+    _refuse_separators(text, mistakes.TIME, meant.clock)
     out = sorted({minute(part) for part in _split(text)})
     if out[-1] == DAY_MIN:
-        raise CellError("24:00 is 00:00 of the next day; write 00:00 and the day after in days")
+        raise CellError(Mistake.DEPARTS_AT_24.about())
     return tuple(out)
 
 
@@ -321,18 +384,22 @@ def times(text: str) -> Spans:
     """
     if text in ANY:
         return ()
+    _refuse_any(text)
+    _refuse_separators(text, mistakes.TIME_SPAN, meant.time_span)
     return _merged([_time_span(part) for part in _split(text)], gap=0)
 
 
 def _time_span(part: str) -> tuple[int, int]:
     ends = [end.strip() for end in part.split("..")]
     if len(ends) != 2:
-        raise CellError(f'"{part}" is not a span of time; write 08:00..12:30')
+        better = meant.time_span(part)
+        said = Mistake.TIME_SPAN_SIGN.about(text=part, meant=better) if better else None
+        raise CellError(said or Mistake.NOT_A_TIME_SPAN.about(text=part))
     start, end = map(minute, ends)
     if start % DAY_MIN == end % DAY_MIN and (start, end) != (0, DAY_MIN):
-        raise CellError(f'"{part}" begins where it ends; for the whole day leave the cell blank')
+        raise CellError(Mistake.EMPTY_TIME_SPAN.about(text=part))
     if start == DAY_MIN:
-        raise CellError(f'"{part}" begins at 24:00; write 00:00')
+        raise CellError(Mistake.BEGINS_AT_24.about(text=part))
     return start, end if end > start else end + DAY_MIN
 
 
@@ -357,21 +424,29 @@ def days(text: str) -> tuple[int, ...]:
     """Weekdays, Monday 0: any, `1`, `1-5`, `周一..周五`, `sat|sun`, `!sun`. Raises CellError."""
     if text in ANY:
         return ALL_DAYS
+    _refuse_any(text)
+    _refuse_separators(text, mistakes.DAY, lambda part: part if _days_of(part) else "")
     negated, parts = _parts(text)
     chosen = {day for part in parts for day in _day_span(part)}
     out = tuple(day for day in ALL_DAYS if (day in chosen) != negated)
     if not out:
-        raise CellError(f'"{text}" leaves no day of the week')
+        raise CellError(Mistake.NO_DAY_LEFT.about(text=text))
     return out
 
 
 def _day_span(part: str) -> list[int]:
+    found = _days_of(part)
+    if not found:
+        raise CellError(Mistake.NOT_A_DAY.about(text=part))
+    return found
+
+
+def _days_of(part: str) -> list[int]:
+    """The days of `1`, `周一` or `1..5`; none of what is neither."""
     ends = [_DAY_WORDS.get(end.strip().casefold()) for end in re.split(r"\.\.|[-~至到]", part)]
-    if len(ends) > 2 or None in ends:
-        raise CellError(f'"{part}" is not a day; write 1 (Monday) to 7, 周一, mon, a span 1..5, or several: 1|3|5')
     first, last = ends[0], ends[-1]
-    assert first is not None
-    assert last is not None
+    if len(ends) > 2 or first is None or last is None:
+        return []
     return [(first + step) % 7 for step in range((last - first) % 7 + 1)]
 
 
@@ -388,12 +463,15 @@ def date(text: str) -> str:
             return dt.date(*map(int, match.groups())).isoformat()
     except ValueError:
         pass  # the 31st of a short month: told below like any other
-    raise CellError(f'"{text}" is not a date; write 2026-11-01, or leave the cell blank')
+    raise CellError(Mistake.NOT_A_DATE.about(text=text))
 
 
 def metres(text: str) -> int:
     """A place along the loop in whole millimetres, from `36` or `36.5`. Raises CellError."""
+    if text in ANY:
+        raise CellError(Mistake.EMPTY_PLACE.about())
     if not re.fullmatch(r"[0-9]{1,5}(?:\.[0-9]{1,3})?", text):
-        raise CellError(f'"{text}" is not a place; write metres behind the scanner, such as 36 or 36.5')
+        said = meant.number(text, mistakes.METRES, mistakes.PLACE)
+        raise CellError(said or Mistake.NOT_A_PLACE.about(text=text))
     whole, _, part = text.partition(".")
     return int(whole) * 1000 + int(part.ljust(3, "0"))

@@ -5,19 +5,21 @@ from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple, TypeVar
 
 from sorter import limits
+from sorter.reasons import Said, Sentence
 from sorter.records import Line, Target
-from sorter.rulebook import cells, rows, waybill
+from sorter.rulebook import cells, mistakes, rows, waybill
 from sorter.rulebook.cells import NO_WORD, CellError, Spans, Vocabulary, Words
 from sorter.rulebook.crosscheck import CROSSCHECKS
-from sorter.rulebook.findings import Finding, Rejected
-from sorter.rulebook.tables import NOTE, Cells, Sheet
+from sorter.rulebook.findings import Fault, Rejected
+from sorter.rulebook.mistakes import Mistake
+from sorter.rulebook.tables import NOTE, TABLES, Cells, Sheet
 
 T = TypeVar("T")
 PATTERN_TEXT_MAX: Final = 200
 
 
 def check_sheets(
-    sheets: Mapping[str, Sheet], lines: Mapping[str, Line], utc_offset_ns: int, errors: list[Finding]
+    sheets: Mapping[str, Sheet], lines: Mapping[str, Line], utc_offset_ns: int, errors: list[Fault]
 ) -> rows.Checked:
     """The checked rows of all tables. `errors` are those already found while reading.
 
@@ -32,11 +34,11 @@ def check_sheets(
     checked = rows.Checked(**tables, lines=lines, utc_offset_ns=utc_offset_ns)  # type: ignore[arg-type] # each reader makes its table's rows
     for look, needed in CROSSCHECKS.items():
         if needed <= sheets.keys():
-            found += [finding for finding in look(checked) if finding.table in sheets]
+            found += [fault for fault in look(checked) if fault.table in sheets]
     if found:
         order = list(_READERS)
         found.sort(key=lambda each: (order.index(each.table) if each.table in order else -1, each.row))
-        raise Rejected(found)
+        raise Rejected([sheets[fault.table].placed(fault) if fault.table in sheets else fault for fault in found])
     return checked
 
 
@@ -44,18 +46,22 @@ class _Names:
     """The names that cells may refer to, gathered from key columns alone, so that one error makes no other."""
 
     def __init__(self, sheets: Mapping[str, Sheet], lines: Mapping[str, Line]) -> None:
-        self.carrier = _vocabulary(sheets, "carriers", "carrier")
-        self.station = _vocabulary(sheets, "stations", "station")
-        self.township = _vocabulary(sheets, "stations", "township")
-        self.lane = _vocabulary(sheets, "lanes", "lane")
+        self.carrier = _vocabulary(mistakes.CARRIER, sheets, "carriers", "carrier")
+        self.station = _vocabulary(mistakes.STATION, sheets, "stations", "station")
+        self.township = _vocabulary(mistakes.TOWNSHIP, sheets, "stations", "township")
+        self.lane = _vocabulary(mistakes.LANE, sheets, "lanes", "lane")
         self.chute = _vocabulary(
-            sheets, "chutes", "chute", lambda text: text.lstrip("0") if text.isascii() and text.isdecimal() else ""
+            mistakes.CHUTE,
+            sheets,
+            "chutes",
+            "chute",
+            lambda text: text.lstrip("0") if text.isascii() and text.isdecimal() else "",
         )
-        self.line = Vocabulary("line", "of site.toml", lines)
-        self.station_kind = _fixed("kind of station", rows.STATION_KINDS)
-        self.lane_kind = _fixed("kind of lane", rows.LANE_KINDS)
-        self.flow = _fixed("flow", rows.FLOWS)
-        self.reason = _fixed("reason for an exception chute", rows.REASON_WORDS)
+        self.line = Vocabulary(mistakes.LINE, mistakes.IN_SITE, lines)
+        self.station_kind = _fixed(mistakes.STATION_KIND, rows.STATION_KINDS)
+        self.lane_kind = _fixed(mistakes.LANE_KIND, rows.LANE_KINDS)
+        self.flow = _fixed(mistakes.FLOW, rows.FLOWS)
+        self.reason = _fixed(mistakes.REASON, rows.REASON_WORDS)
 
 
 class _Unread(Vocabulary):
@@ -69,24 +75,40 @@ class _Unread(Vocabulary):
 
 
 def _vocabulary(
-    sheets: Mapping[str, Sheet], table: str, column: str, spelling: Callable[[str], str] = str
+    what: Sentence, sheets: Mapping[str, Sheet], table: str, column: str, spelling: Callable[[str], str] = str
 ) -> Vocabulary:
-    where = f"in {table}.csv"
     if table not in sheets:
-        return _Unread(column, where, ())
-    texts = (spelling(row.texts[column]) for row in sheets[table].rows)
-    return Vocabulary(column, where, (text for text in texts if text not in cells.ANY))
+        return _Unread(what, mistakes.KNOWN, ())
+    sheet = sheets[table]
+    texts = (spelling(row.texts[column]) for row in sheet.rows)
+    names = [text for text in texts if text not in cells.ANY]
+    return Vocabulary(what, _where(sheet), names, titles=_titles(sheet, column))
 
 
-def _fixed(what: str, spellings: Mapping[str, tuple[str, ...]]) -> Vocabulary:
+def _where(sheet: Sheet) -> Said:
+    if sheet.title:
+        return mistakes.ON_SHEET.about(sheet=sheet.title)
+    return mistakes.IN_FILE.about(file=sheet.source or f"{sheet.table}.csv")
+
+
+def _titles(sheet: Sheet, column: str) -> dict[str, str]:
+    """Name -> code, of the names that one code alone has."""
+    codes: dict[str, set[str]] = {}
+    if column == next(iter(TABLES[sheet.table])):
+        for row in sheet.rows:
+            codes.setdefault(row.texts.get("name", ""), set()).add(row.texts[column])
+    return {title: code for title, (code, *others) in codes.items() if title not in cells.ANY and not others}
+
+
+def _fixed(what: Sentence, spellings: Mapping[str, tuple[str, ...]]) -> Vocabulary:
     aliases = {alias: word for word, others in spellings.items() for alias in others}
-    return Vocabulary(what, "that is known", spellings, aliases)
+    return Vocabulary(what, mistakes.KNOWN, spellings, aliases)
 
 
 class _Row:
     """Takes a row's cells one by one; a wrong one is noted and a stand-in goes on."""
 
-    def __init__(self, table: str, row: Cells, found: list[Finding]) -> None:
+    def __init__(self, table: str, row: Cells, found: list[Fault]) -> None:
         self.table = table
         self.at = row.at
         self.texts = row.texts
@@ -96,7 +118,7 @@ class _Row:
         try:
             return read(cells.undamaged(self.texts[column], date=date))
         except CellError as error:
-            self.found.append(Finding(self.table, self.at, column, str(error)))
+            self.found.append(Fault(self.table, self.at, column, error.said))
             return stand_in
 
     def name(self, column: str) -> str:
@@ -109,15 +131,15 @@ class _Row:
         return self.take(column, lambda text: cells.word(text, vocabulary), "")
 
     def maybe(self, column: str, vocabulary: Vocabulary) -> str:
-        return self.take(column, lambda text: "" if text in cells.ANY else cells.word(text, vocabulary), "")
+        return self.take(column, lambda text: cells.maybe(text, lambda word: cells.word(word, vocabulary)), "")
 
     def words(self, column: str, vocabulary: Vocabulary) -> Words:
         return self.take(column, lambda text: cells.words(text, vocabulary), NO_WORD)
 
-    def number(self, column: str, least: int, most: int, unit: str) -> int:
+    def number(self, column: str, least: int, most: int, unit: Sentence) -> int:
         return self.take(column, lambda text: cells.number(text, least, most, unit), 0)
 
-    def spans(self, column: str, most: int, unit: str) -> Spans:
+    def spans(self, column: str, most: int, unit: Sentence) -> Spans:
         return self.take(column, lambda text: cells.spans(text, most, unit), ())
 
     def capacity(self) -> int:
@@ -144,13 +166,13 @@ def _carrier(row: _Row, _: _Names) -> rows.Carrier:
 
 def _pattern(text: str) -> str:
     if text in cells.ANY:
-        raise CellError("the cell is empty; write the waybill format, such as SF\\d{12}")
+        raise CellError(Mistake.EMPTY_FORMAT.about())
     if len(text) > PATTERN_TEXT_MAX:
-        raise CellError(f"the format has {len(text)} characters; write at most {PATTERN_TEXT_MAX}, or several rows")
+        raise CellError(Mistake.FORMAT_TOO_LONG.about(length=len(text), most=PATTERN_TEXT_MAX))
     try:
         waybill.compile_patterns([waybill.parse(text)])
     except (waybill.PatternError, waybill.TooManyStates) as error:
-        raise CellError(str(error)) from error
+        raise CellError(error.said) from error
     return text
 
 
@@ -160,7 +182,7 @@ def _station(row: _Row, names: _Names) -> rows.Station:
         row.name("station"),
         row.title(),
         row.word("kind", names.station_kind),
-        row.take("township", lambda text: "" if text in cells.ANY else cells.name(text), ""),
+        row.take("township", lambda text: cells.maybe(text, cells.name), ""),
         row.maybe("lane", names.lane),
         row.note,
     )
@@ -174,15 +196,13 @@ def _sort_code(row: _Row, names: _Names) -> rows.SortCode:
     blank = [row.texts[column] in cells.ANY for column in SEGMENTS]
     for column, is_blank, next_blank in zip(SEGMENTS, blank, blank[1:], strict=False):
         if is_blank and not next_blank:
-            row.found.append(
-                Finding("sort_codes", row.at, column, "the cell is empty although the next segment is not; fill it")
-            )
+            row.found.append(Fault("sort_codes", row.at, column, Mistake.SEGMENT_GAP.about()))
     if all(blank):
-        row.found.append(Finding("sort_codes", row.at, SEGMENTS[0], "the cell is empty; write the first segment"))
+        row.found.append(Fault("sort_codes", row.at, SEGMENTS[0], Mistake.NO_SEGMENT.about()))
     key = "-".join(segment for segment in segments if segment)
     if len(key) > limits.WAYBILL_TEXT_MAX:
-        message = f'"{key}" has {len(key)} characters with its dashes; the most is {limits.WAYBILL_TEXT_MAX}'
-        row.found.append(Finding("sort_codes", row.at, SEGMENTS[0], message))
+        said = Mistake.SORT_CODE_TOO_LONG.about(text=key, length=len(key), most=limits.WAYBILL_TEXT_MAX)
+        row.found.append(Fault("sort_codes", row.at, SEGMENTS[0], said))
     return rows.SortCode(row.at, row.words("carrier", names.carrier), key, row.word("station", names.station), row.note)
 
 
@@ -193,10 +213,10 @@ def _segment(text: str) -> str:
     if text in cells.ANY:
         return ""
     if "-" in text:
-        raise CellError(f'"{text}" holds a dash; write each segment in a column of its own')
+        raise CellError(Mistake.SEGMENT_WITH_DASH.about(text=text))
     wrong = _NO_SEGMENT.search(text)
     if wrong:
-        raise CellError(f'"{text}" holds "{wrong[0]}"; a segment is of digits, A-Z, . and /')
+        raise CellError(Mistake.SEGMENT_SIGN.about(text=text, sign=wrong[0]))
     return text.upper()
 
 
@@ -213,9 +233,9 @@ def _lane(row: _Row, names: _Names) -> rows.Lane:
 
 def _lane_name(text: str) -> str:
     if text.isascii() and text.isdecimal():
-        raise CellError(f'"{text}" could be a chute in send_to; a lane\'s name has at least one letter')
+        raise CellError(Mistake.LANE_IS_A_NUMBER.about(text=text))
     if text.lower().startswith(rows.REJECT):
-        raise CellError(f'"{text}" could be a rejection in send_to; name the lane otherwise')
+        raise CellError(Mistake.LANE_IS_A_REJECTION.about(text=text))
     return cells.name(text)
 
 
@@ -225,7 +245,7 @@ def _trip(row: _Row, names: _Names) -> rows.Trip:
         row.word("lane", names.lane),
         row.days(),
         row.take("departs", cells.departures, ()),
-        row.number("cutoff_min", 0, 7 * cells.DAY_MIN - 1, "minutes before departure"),
+        row.take("cutoff_min", lambda text: cells.minutes_before(text, 7 * cells.DAY_MIN - 1), 0),
         row.capacity(),
         row.note,
     )
@@ -244,7 +264,7 @@ def _chute(row: _Row, names: _Names) -> rows.Chute:
 
 
 def _chute_number(text: str) -> int:
-    return cells.number(text, 1, limits.CHUTE_NUMBER_MAX, "the chute's number")
+    return cells.number(text, 1, limits.CHUTE_NUMBER_MAX, mistakes.CHUTE_NUMBER)
 
 
 def _known(text: str, vocabulary: Vocabulary) -> tuple[str, ...]:
@@ -255,14 +275,14 @@ def _known(text: str, vocabulary: Vocabulary) -> tuple[str, ...]:
 def _rule(row: _Row, names: _Names) -> rows.Rule:
     return rows.Rule(
         row.at,
-        row.number("row", 1, limits.ROW_NUMBER_MAX, "the row's number"),
+        row.number("row", 1, limits.ROW_NUMBER_MAX, mistakes.ROW_NUMBER),
         row.words("carrier", names.carrier),
         row.words("station", names.station),
         row.words("township", names.township),
         row.take("service", cells.free_words, NO_WORD),
         row.words("flow", names.flow),
-        row.spans("weight_g", limits.WEIGHT_MAX_G, "grams"),
-        row.spans("length_mm", limits.SIZE_MAX_MM, "millimetres"),
+        row.spans("weight_g", limits.WEIGHT_MAX_G, mistakes.GRAMS),
+        row.spans("length_mm", limits.SIZE_MAX_MM, mistakes.MILLIMETRES),
         row.take("time", cells.times, ()),
         row.days(),
         row.take("send_to", lambda text: _send_to(text, names), rows.SendTo(Target.REJECT, "")),
@@ -272,7 +292,7 @@ def _rule(row: _Row, names: _Names) -> rows.Rule:
 
 def _send_to(text: str, names: _Names) -> rows.SendTo:
     if text in cells.ANY:
-        raise CellError("the cell is empty; write a lane, a chute, or reject: and a reason, such as reject:overweight")
+        raise CellError(Mistake.EMPTY_SEND_TO.about())
     if text.lower().startswith(rows.REJECT):
         return rows.SendTo(Target.REJECT, cells.word(text[len(rows.REJECT) :].strip(), names.reason))
     if text.isascii() and text.isdecimal():

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from sorter import limits, records
 from sorter.reasons import REASON_COUNT, REJECTIONS, Reason
 from sorter.records import NONE_8, NONE_16, Bits, Flow, Ints32, Names, Target
-from sorter.rulebook import waybill
+from sorter.rulebook import mistakes, waybill
 from sorter.rulebook.cells import ALL_DAYS, ANY_WORD, DAY_MIN, Roster, Spans, Words
 from sorter.rulebook.crosscheck import cutoffs
-from sorter.rulebook.findings import Finding, Rejected
+from sorter.rulebook.findings import Fault, Rejected
+from sorter.rulebook.mistakes import Mistake
 from sorter.rulebook.rows import Checked, Rule
 
 T = TypeVar("T")
@@ -53,10 +54,8 @@ def compile_plan(checked: Checked, previous: Names | None) -> records.SortPlan:
     sort_plan = records.SortPlan(version(checked), plan, names)
     size = len(records.plan_to_bytes(sort_plan))
     if size > limits.PLAN_BYTES_MAX:
-        message = (
-            f"the compiled plan has {size >> 20} MB; the journal takes {limits.PLAN_BYTES_MAX >> 20}; write fewer rows"
-        )
-        raise Rejected([Finding("rules", 0, "", message)])
+        said = Mistake.PLAN_TOO_LARGE.about(size=size >> 20, most=limits.PLAN_BYTES_MAX >> 20)
+        raise Rejected([Fault("rules", 0, "", said)])
     return sort_plan
 
 
@@ -121,16 +120,16 @@ def _names(checked: Checked, previous: Names | None) -> Names:
 
 def _hold_limits(names: Names) -> None:
     sizes = (
-        ("carriers", names.carriers, limits.CARRIERS_MAX, "carriers"),
-        ("stations", names.stations, limits.STATIONS_MAX, "stations"),
-        ("stations", names.townships, limits.TOWNSHIPS_MAX, "townships"),
-        ("rules", names.services, limits.SERVICES_MAX, "services"),
-        ("lanes", names.lanes, limits.LANES_MAX, "lanes"),
-        ("chutes", names.lines, limits.LINES_MAX, "lines"),
-        ("chutes", names.chutes, limits.CHUTES_MAX, "chutes"),
+        ("carriers", names.carriers, limits.CARRIERS_MAX, mistakes.CARRIERS),
+        ("stations", names.stations, limits.STATIONS_MAX, mistakes.STATIONS),
+        ("stations", names.townships, limits.TOWNSHIPS_MAX, mistakes.TOWNSHIPS),
+        ("rules", names.services, limits.SERVICES_MAX, mistakes.SERVICES),
+        ("lanes", names.lanes, limits.LANES_MAX, mistakes.LANES),
+        ("chutes", names.lines, limits.LINES_MAX, mistakes.LINES),
+        ("chutes", names.chutes, limits.CHUTES_MAX, mistakes.CHUTES),
     )
     errors = [
-        Finding(table, 0, "", f"{len(each)} {what}, with those of earlier plans, are too many; the most is {most}")
+        Fault(table, 0, "", Mistake.TOO_MANY_WITH_EARLIER.about(count=len(each), what=what, most=most))
         for table, each, most, what in sizes
         if len(each) > most
     ]

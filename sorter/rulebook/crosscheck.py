@@ -1,15 +1,21 @@
-"""What rows must say about each other: keys that stand once, targets that exist, circles, exception chutes."""
+"""What rows must say about each other: keys that stand once, targets that exist, circles, exception chutes.
+
+What contradicts itself is a Fault; what may be meant, and is worth a look, is a Finding.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
+from itertools import combinations
 from typing import Final
 
 import numpy as np
 
 from sorter import limits
-from sorter.rulebook import waybill
+from sorter.reasons import Said, Sentence
+from sorter.rulebook import mistakes, waybill
 from sorter.rulebook.cells import ANY_WORD, DAY_MIN, NO_WORD, Roster, Words
-from sorter.rulebook.findings import Finding
+from sorter.rulebook.findings import Fault, Finding
+from sorter.rulebook.mistakes import Mistake
 from sorter.rulebook.rows import REASON_WORDS, Checked, Lane, Rule, Trip
 
 WEEK_MIN: Final = 7 * DAY_MIN
@@ -22,7 +28,7 @@ def cutoffs(trip: Trip) -> Iterator[int]:
             yield (day * DAY_MIN + minute - trip.cutoff_min) % WEEK_MIN
 
 
-def _sizes(checked: Checked) -> list[Finding]:
+def _sizes(checked: Checked) -> list[Fault]:
     @cache
     def carriers(words: Words) -> int:
         return sum(map(words.has, checked.carrier_names()))
@@ -30,57 +36,63 @@ def _sizes(checked: Checked) -> list[Finding]:
     sort_codes = sum(carriers(row.carrier) for row in checked.sort_codes)
     departures = sum(len(trip.days) * len(trip.departs) for trip in checked.trips)
     sizes = (
-        ("carriers", len(checked.carriers), limits.PATTERNS_MAX, "waybill formats"),
-        ("carriers", len(checked.carrier_names()), limits.CARRIERS_MAX, "carriers"),
-        ("stations", len(checked.stations), limits.STATIONS_MAX, "stations"),
-        ("stations", len(checked.township_names()), limits.TOWNSHIPS_MAX - 1, "townships"),
-        ("sort_codes", sort_codes, limits.SORT_CODES_MAX, "sort codes, counted once for each carrier,"),
-        ("lanes", len(checked.lanes), limits.LANES_MAX, "lanes"),
-        ("trips", departures, limits.TRIPS_MAX, "departures a week"),
-        ("chutes", len(checked.chutes), limits.CHUTES_MAX, "chutes"),
-        ("rules", len(checked.rules), limits.RULES_MAX, "rules"),
-        ("rules", len(checked.service_names()), limits.SERVICES_MAX, "services, standard among them,"),
+        ("carriers", len(checked.carriers), limits.PATTERNS_MAX, mistakes.FORMATS),
+        ("carriers", len(checked.carrier_names()), limits.CARRIERS_MAX, mistakes.CARRIERS),
+        ("stations", len(checked.stations), limits.STATIONS_MAX, mistakes.STATIONS),
+        ("stations", len(checked.township_names()), limits.TOWNSHIPS_MAX - 1, mistakes.TOWNSHIPS),
+        ("sort_codes", sort_codes, limits.SORT_CODES_MAX, mistakes.SORT_CODES),
+        ("lanes", len(checked.lanes), limits.LANES_MAX, mistakes.LANES),
+        ("trips", departures, limits.TRIPS_MAX, mistakes.DEPARTURES),
+        ("chutes", len(checked.chutes), limits.CHUTES_MAX, mistakes.CHUTES),
+        ("rules", len(checked.rules), limits.RULES_MAX, mistakes.RULES),
+        ("rules", len(checked.service_names()), limits.SERVICES_MAX, mistakes.SERVICES_AND_STANDARD),
     )
     found = [
-        Finding(table, 0, "", f"{count} {what} are too many; the most is {most}")
+        Fault(table, 0, "", Mistake.TOO_MANY.about(count=count, what=what, most=most))
         for table, count, most, what in sizes
         if count > most
     ]
-    empty = "there is no row below the header; write at least one"
     needed = ("carriers", "stations", "lanes", "chutes", "exceptions")
-    return found + [Finding(table, 0, "", empty) for table in needed if not getattr(checked, table)]
+    return found + [Fault(table, 0, "", Mistake.NO_ROWS.about()) for table in needed if not getattr(checked, table)]
 
 
-def _twice(table: str, column: str, keys: Iterable[tuple[int, tuple[object, ...], str]]) -> list[Finding]:
-    """A finding for each (row, key, key in words) whose key stands further up; a key with a gap is no key."""
+def _twice(table: str, column: str, keys: Iterable[tuple[int, tuple[object, ...], Said]]) -> list[Fault]:
+    """A fault for each (row, key, what to call it) whose key stands further up; a key with a gap is no key."""
     first: dict[tuple[object, ...], int] = {}
     found = {}
-    for at, key, text in keys:
+    for at, key, said in keys:
         if "" in key or 0 in key:
             continue
         if key in first:
-            found[at] = Finding(table, at, column, f"{text} stands in row {first[key]} already; keep one of the two")
+            found[at] = Fault(table, at, column, Mistake.DUPLICATE.about(key=said, first=first[key]))
         first.setdefault(key, at)
     return list(found.values())
 
 
-def _duplicates(checked: Checked) -> list[Finding]:
+def _named_twice(table: str, column: str, key: Sentence, rows: Iterable[tuple[int, str | int]]) -> list[Fault]:
+    return _twice(table, column, ((at, (name,), key.about(name=name)) for at, name in rows))
+
+
+def _duplicates(checked: Checked) -> list[Fault]:
     carriers = checked.carrier_names()
     return [
         *_twice(
             "carriers",
             "waybill",
-            ((r.at, (r.carrier, r.waybill), f"{r.carrier} {r.waybill}") for r in checked.carriers),
+            (
+                (r.at, (r.carrier, r.waybill), mistakes.FORMAT_KEY.about(carrier=r.carrier, name=r.waybill))
+                for r in checked.carriers
+            ),
         ),
-        *_twice("stations", "station", ((r.at, (r.station,), f"station {r.station}") for r in checked.stations)),
-        *_twice("lanes", "lane", ((r.at, (r.lane,), f"lane {r.lane}") for r in checked.lanes)),
-        *_twice("chutes", "chute", ((r.at, (r.chute,), f"chute {r.chute}") for r in checked.chutes)),
-        *_twice("rules", "row", ((r.at, (r.row,), f"number {r.row}") for r in checked.rules)),
+        *_named_twice("stations", "station", mistakes.STATION_KEY, ((r.at, r.station) for r in checked.stations)),
+        *_named_twice("lanes", "lane", mistakes.LANE_KEY, ((r.at, r.lane) for r in checked.lanes)),
+        *_named_twice("chutes", "chute", mistakes.CHUTE_KEY, ((r.at, r.chute) for r in checked.chutes)),
+        *_named_twice("rules", "row", mistakes.NUMBER_KEY, ((r.at, r.row) for r in checked.rules)),
         *_twice(
             "sort_codes",
             "一段码",
             (
-                (r.at, (name, r.key), f"{r.key} of {name}")
+                (r.at, (name, r.key), mistakes.SORT_CODE_KEY.about(carrier=name, name=r.key))
                 for r in checked.sort_codes
                 for name in carriers
                 if r.carrier.has(name)
@@ -90,7 +102,7 @@ def _duplicates(checked: Checked) -> list[Finding]:
             "trips",
             "departs",
             (
-                (r.at, (r.lane, str(minute)), f"a trip of {r.lane} with the same cut-off")
+                (r.at, (r.lane, str(minute)), mistakes.TRIP_KEY.about(name=r.lane))
                 for r in checked.trips
                 for minute in cutoffs(r)
             ),
@@ -99,7 +111,7 @@ def _duplicates(checked: Checked) -> list[Finding]:
             "exceptions",
             "reason",
             (
-                (r.at, (reason, line), f"{reason} on line {line}")
+                (r.at, (reason, line), mistakes.EXCEPTION_KEY.about(name=reason, line=line))
                 for r in checked.exceptions
                 for reason in REASON_WORDS
                 for line in checked.lines
@@ -109,18 +121,18 @@ def _duplicates(checked: Checked) -> list[Finding]:
     ]
 
 
-def _carrier_titles(checked: Checked) -> list[Finding]:
+def _carrier_titles(checked: Checked) -> list[Fault]:
     first: dict[str, tuple[int, str]] = {}
     found = []
     for row in checked.carriers:
         at, title = first.setdefault(row.carrier, (row.at, row.name))
         if row.carrier and row.name and title != row.name:
-            message = f'{row.carrier} is "{title}" in row {at}; write the same name in all its rows'
-            found.append(Finding("carriers", row.at, "name", message))
+            said = Mistake.TWO_TITLES.about(name=row.carrier, title=title, first=at)
+            found.append(Fault("carriers", row.at, "name", said))
     return found
 
 
-def _automaton(checked: Checked) -> list[Finding]:
+def _automaton(checked: Checked) -> list[Fault]:
     rows = [row for row in checked.carriers if row.waybill][: limits.PATTERNS_MAX]
     patterns = [waybill.parse(row.waybill) for row in rows]
     if not patterns:
@@ -130,12 +142,11 @@ def _automaton(checked: Checked) -> list[Finding]:
     except waybill.TooManyStates as error:
         alone = [len(waybill.compile_patterns([pattern]).accepts) for pattern in patterns]
         widest = rows[alone.index(max(alone))]
-        message = f"together with the others this format is too much: {error}; write it narrower"
-        return [Finding("carriers", widest.at, "waybill", message)]
+        return [Fault("carriers", widest.at, "waybill", Mistake.FORMATS_TOGETHER.about(why=error.said))]
     return []
 
 
-def _spills(checked: Checked) -> list[Finding]:
+def _spills(checked: Checked) -> list[Fault]:
     by_name = {row.lane: row for row in checked.lanes}
     found = []
     told: set[str] = set()
@@ -143,11 +154,10 @@ def _spills(checked: Checked) -> list[Finding]:
         way = _spill_way(row, by_name)
         if way[-1] == row.lane and len(way) > 1 and row.lane not in told:
             told |= set(way)
-            message = f"{' → '.join(way)} is a circle; let one of these lanes spill nowhere"
-            found.append(Finding("lanes", row.at, "spill_to", message))
+            found.append(Fault("lanes", row.at, "spill_to", Mistake.SPILL_CIRCLE.about(way=" → ".join(way))))
         elif len(way) == len(set(way)) > limits.SPILL_HOPS_MAX + 1:
-            message = f"{' → '.join(way)} has {len(way) - 1} steps; the most that are tried is {limits.SPILL_HOPS_MAX}"
-            found.append(Finding("lanes", row.at, "spill_to", message))
+            said = Mistake.SPILL_TOO_LONG.about(way=" → ".join(way), steps=len(way) - 1, most=limits.SPILL_HOPS_MAX)
+            found.append(Fault("lanes", row.at, "spill_to", said))
     return found
 
 
@@ -161,27 +171,26 @@ def _spill_way(row: Lane, by_name: dict[str, Lane]) -> list[str]:
     return way
 
 
-def _lanes_without_chute(checked: Checked) -> list[Finding]:
+def _lanes_without_chute(checked: Checked) -> list[Fault]:
     served = {lane for row in checked.chutes for lane in row.lanes}
     return [
-        Finding("lanes", row.at, "lane", f"no chute of any line serves lane {row.lane}; name it in chutes.csv")
+        Fault("lanes", row.at, "lane", Mistake.LANE_WITHOUT_CHUTE.about(lane=row.lane))
         for row in checked.lanes
         if row.lane and row.lane not in served
     ]
 
 
-def _rule_order(checked: Checked) -> list[Finding]:
+def _rule_order(checked: Checked) -> list[Fault]:
     found = []
     highest = 0
     for rule in checked.rules:
         if 0 < rule.row < highest:
-            message = f"{rule.row} stands below {highest}; sort the rows by this column, the first that fits decides"
-            found.append(Finding("rules", rule.at, "row", message))
+            found.append(Fault("rules", rule.at, "row", Mistake.RULE_ORDER.about(row=rule.row, highest=highest)))
         highest = max(highest, rule.row)
     return found
 
 
-def _rules_for_nothing(checked: Checked) -> list[Finding]:
+def _rules_for_nothing(checked: Checked) -> list[Fault]:
     stations = Roster(row.station for row in checked.stations)
     townships = Roster(checked.township_names())
     place = {name: at for at, name in enumerate(checked.township_names())}
@@ -191,7 +200,7 @@ def _rules_for_nothing(checked: Checked) -> list[Finding]:
         return not (stations.mask(rule.station) & townships.mask(rule.township)[home]).any()
 
     return [
-        Finding("rules", rule.at, "township", "no station fits both this cell and the cell station; correct one")
+        Fault("rules", rule.at, "township", Mistake.RULE_FOR_NO_STATION.about())
         for rule in checked.rules
         if NO_WORD not in (rule.station, rule.township)
         and ANY_WORD not in (rule.station, rule.township)
@@ -199,14 +208,14 @@ def _rules_for_nothing(checked: Checked) -> list[Finding]:
     ]
 
 
-def _exception_lines(checked: Checked) -> list[Finding]:
+def _exception_lines(checked: Checked) -> list[Fault]:
     line_of = {row.chute: row.line for row in checked.chutes}
     return [
-        Finding(
+        Fault(
             "exceptions",
             row.at,
             "chute",
-            f"chute {row.chute} is on line {line_of[row.chute]}, not on {line}; name a chute of {line}",
+            Mistake.CHUTE_OF_OTHER_LINE.about(chute=row.chute, its_line=line_of[row.chute], line=line),
         )
         for row in checked.exceptions
         for line in checked.lines
@@ -214,7 +223,9 @@ def _exception_lines(checked: Checked) -> list[Finding]:
     ]
 
 
-def _exceptions_missing(checked: Checked) -> list[Finding]:
+def _exceptions_missing(checked: Checked) -> list[Fault]:
+    if not checked.exceptions:
+        return []  # one error tells that the table is empty
     there = {
         (reason, line)
         for row in checked.exceptions
@@ -223,16 +234,14 @@ def _exceptions_missing(checked: Checked) -> list[Finding]:
         if row.reason.has(reason) and row.line.has(line)
     }
     return [
-        Finding(
-            "exceptions", 0, "reason", f"{reason} has no chute on line {line}; add a row {reason}, {line} and a chute"
-        )
+        Fault("exceptions", 0, "reason", Mistake.NO_EXCEPTION_CHUTE.about(reason=reason, line=line))
         for line in checked.lines
         for reason in REASON_WORDS
         if (reason, line) not in there
     ]
 
 
-CROSSCHECKS: Final[Mapping[Callable[[Checked], list[Finding]], frozenset[str]]] = {
+CROSSCHECKS: Final[Mapping[Callable[[Checked], list[Fault]], frozenset[str]]] = {
     _sizes: frozenset(),
     _duplicates: frozenset(),
     _carrier_titles: frozenset(),
@@ -245,3 +254,102 @@ CROSSCHECKS: Final[Mapping[Callable[[Checked], list[Finding]], frozenset[str]]] 
     _exceptions_missing: frozenset(),
 }
 """Each look, and the tables without which it would see errors that are not there."""
+
+
+_PATTERNS_OVERLAP: Final = Sentence(
+    "条码 {code} 同时符合 {a}（第{row_a}行）和 {b}（第{row_b}行）的运单格式；有预报时以预报为准，没有预报就分不清，能写窄就写窄",
+    "the code {code} fits formats of both {a} (row {row_a}) and {b} (row {row_b}); the advice tells them apart, without one nobody can;"
+    " write them narrower if you can",
+)
+_NO_CHUTE_ON_LINE: Final = Sentence(
+    "路向 {lane} 在分拣线 {line} 没有格口；那条线上去 {lane} 的件只能转到最大圈数",
+    "lane {lane} has no chute on line {line}; its items there go round until max_laps",
+)
+_CROWDED_LINE: Final = Sentence(
+    "分拣线 {line} 的 {chutes} 个格口要分 {lanes} 个路向；有的格口会混装几个路向",
+    "the {chutes} chutes of line {line} serve {lanes} lanes; some chutes mix several",
+)
+
+
+def findings(checked: Checked) -> list[Finding]:
+    """What is worth a look between the rows of all tables but the decision table."""
+    carrier_at = {row.at: row.carrier for row in checked.carriers}
+    found = [
+        Finding(
+            "waybill_overlap",
+            "carriers",
+            (a, b),
+            code,
+            _PATTERNS_OVERLAP.about(code=code, a=carrier_at[a], b=carrier_at[b], row_a=a, row_b=b),
+        )
+        for a, b, code in pattern_overlaps(checked)
+    ]
+    lane_at = {row.at: row.lane for row in checked.lanes}
+    for at, line in lanes_without_chute_on(checked):
+        facts = {"lane": lane_at[at], "line": line}
+        found.append(Finding("lane_without_chute", "lanes", (at,), facts, _NO_CHUTE_ON_LINE.about(**facts)))
+    for line, lanes, chutes in crowded_lines(checked):
+        crowd = {"line": line, "lanes": lanes, "chutes": chutes}
+        found.append(Finding("crowded_line", "chutes", (), crowd, _CROWDED_LINE.about(**crowd)))
+    return found
+
+
+def pattern_overlaps(checked: Checked) -> list[tuple[int, int, str]]:
+    """For each two carriers with a code that fits formats of both: a row of each and the shortest such code.
+
+    Rows are those of the spreadsheet, the upper one first; `valid_from` makes no difference.
+    """
+    carriers = [row.carrier for row in checked.carriers]
+    found: dict[frozenset[str], tuple[int, int, str]] = {}
+    for code, mask in _shortest_codes(
+        waybill.compile_patterns([waybill.parse(row.waybill) for row in checked.carriers])
+    ):
+        fitting = [bit for bit in range(len(carriers)) if mask >> bit & 1]
+        for a, b in combinations(fitting, 2):
+            if carriers[a] != carriers[b]:
+                pair = frozenset((carriers[a], carriers[b]))
+                found.setdefault(pair, (checked.carriers[a].at, checked.carriers[b].at, code))
+    return sorted(found.values())
+
+
+def _shortest_codes(automaton: waybill.Automaton) -> Iterator[tuple[str, int]]:
+    """For each state that a waybill can reach, in order of length: the first code that leads there, and its mask."""
+    steps = {int(automaton.classes[ord(char)]): char for char in reversed(waybill.ALPHABET)}
+    order = sorted((char, step) for step, char in steps.items() if step)
+    seen = {0, 1}
+    reached = [("", 1)]
+    for _ in range(limits.WAYBILL_TEXT_MAX):
+        following = []
+        for code, state in reached:
+            for char, step in order:
+                after = int(automaton.next_state[state, step])
+                if after not in seen:
+                    seen.add(after)
+                    following.append((code + char, after))
+                    yield code + char, int(automaton.accepts[after])
+        reached = following
+
+
+def lanes_without_chute_on(checked: Checked) -> list[tuple[int, str]]:
+    """The row of each lane that has a chute on some line, and a line on which it has none."""
+    served = {(lane, row.line) for row in checked.chutes for lane in row.lanes}
+    somewhere = {lane for lane, _ in served}
+    return [
+        (row.at, line)
+        for row in checked.lanes
+        for line in checked.lines
+        if row.lane in somewhere and (row.lane, line) not in served
+    ]
+
+
+def crowded_lines(checked: Checked) -> list[tuple[str, int, int]]:
+    """Each line with fewer chutes than lanes, those of exceptions not counted: (line, lanes, chutes)."""
+    kept = {row.lane for row in checked.lanes if row.kind != "exception"}
+    found = []
+    for line in checked.lines:
+        chutes = [kept.intersection(row.lanes) for row in checked.chutes if row.line == line]
+        lanes = len(frozenset[str]().union(*chutes))
+        used = sum(map(bool, chutes))
+        if lanes > used:
+            found.append((line, lanes, used))
+    return found

@@ -5,14 +5,19 @@ Row numbers are those the spreadsheet shows. The first row is the header, in Chi
 
 import csv
 import difflib
+import errno
 import io
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from sorter.rulebook.findings import Finding
+from sorter.reasons import Said, Sentence
+from sorter.rulebook import mistakes
+from sorter.rulebook.findings import Fault
+from sorter.rulebook.mistakes import Mistake, Wrong
 
 FILE_BYTES_MAX: Final = 64 << 20
 NOTE: Final = "note"
@@ -84,6 +89,18 @@ TABLES: Final[Mapping[str, Columns]] = {
 
 _NOTES: Final = ("备注", "说明")
 
+TITLES: Final[Mapping[str, tuple[str, ...]]] = {
+    "carriers": ("承运商",),
+    "stations": ("站点",),
+    "sort_codes": ("三段码",),
+    "lanes": ("路向",),
+    "trips": ("班次",),
+    "chutes": ("格口",),
+    "rules": ("规则",),
+    "exceptions": ("异常口", "异常"),
+}
+"""Table -> what its file or sheet may be called beside its own name, the first one best."""
+
 
 class Cells(NamedTuple):
     """One row: its number in the spreadsheet and its text by column, every column there."""
@@ -93,61 +110,107 @@ class Cells(NamedTuple):
 
 
 class Sheet(NamedTuple):
-    """One table as text."""
+    """One table as text, and where the spreadsheet shows it."""
 
     table: str
     rows: list[Cells]
+    source: str = ""  # the file's name as it is on disk
+    title: str = ""  # of the sheet in a workbook; "": the file has no sheets
+    places: Mapping[str, int] = MappingProxyType({})  # column -> where it stands, from 0
+    headers: tuple[str, ...] = ()  # the header row, by place
+
+    def placed(self, fault: Fault) -> Fault:
+        """The fault with file, sheet, cell and header, if it does not have them."""
+        if fault.file:
+            return fault
+        place = self.places.get(fault.column)
+        return fault._replace(
+            file=self.source,
+            sheet=self.title,
+            cell=address(place, fault.row) if place is not None and fault.row else "",
+            header=self.headers[place] if place is not None else "",
+        )
 
 
-class Unreadable(Exception):
-    """A file that is no table at all. `row` and `column` as in Finding."""
+class Unreadable(Wrong):
+    """A file that is no table at all. `row` and `column` as in Fault."""
 
-    def __init__(self, message: str, row: int = 0, column: str = "") -> None:
-        super().__init__(message)
+    def __init__(self, said: Said, row: int = 0, column: str = "") -> None:
+        super().__init__(said)
         self.row = row
         self.column = column
 
+    def fault(self, table: str, file: str, sheet: str = "") -> Fault:
+        """What it says of a table's file."""
+        return Fault(table, self.row, self.column, self.said, file, sheet)
 
-def read_folder(folder: Path) -> tuple[dict[str, Sheet], list[Finding]]:
-    """The tables of a folder that can be read, and a finding for each that cannot."""
+
+def address(place: int, row: int) -> str:
+    """The name of a cell such as AB14; `place` counts columns from 0."""
+    letters = ""
+    left = place + 1
+    while left:
+        left, letter = divmod(left - 1, 26)
+        letters = chr(ord("A") + letter) + letters
+    return f"{letters}{row}"
+
+
+def by_title(title: str) -> str:
+    """The table that a file or sheet of this title holds, or "". Width, case and blanks make no difference."""
+    return _BY_TITLE.get(header_key(title).removesuffix("表"), "")
+
+
+def read_folder(folder: Path) -> tuple[dict[str, Sheet], list[Fault]]:
+    """The tables of a folder that can be read, and a fault for each that cannot."""
     if not folder.is_dir():
-        return {}, [Finding("", 0, "", f"{folder} is not a folder; name the folder that holds carriers.csv and so on")]
+        return {}, [Fault("", 0, "", Mistake.NOT_A_FOLDER.about(folder=folder))]
+    files = sorted(path for path in folder.iterdir() if path.suffix.casefold() == ".csv")
     sheets, errors = {}, []
     for table, columns in TABLES.items():
+        name = f"{table}.csv"
         try:
-            text = decode(_bytes_of(folder, table), columns)
-            sheet, found = parse(table, text, columns)
+            path = _file_of(files, table, folder)
+            name = path.name
+            text = decode(read_bytes(path), columns)
+            sheet, found = parse(table, text, columns, source=name)
         except Unreadable as error:
-            errors.append(Finding(table, error.row, error.column, str(error)))
+            errors.append(error.fault(table, name))
         else:
             sheets[table] = sheet
             errors += found
     return sheets, errors
 
 
-def _bytes_of(folder: Path, table: str) -> bytes:
-    files = sorted(path for path in folder.iterdir() if path.suffix.casefold() == ".csv")
-    mine = [path for path in files if path.stem.casefold() == table]
+def _file_of(files: list[Path], table: str, folder: Path) -> Path:
+    """The table's file. Raises Unreadable."""
+    mine = [path for path in files if by_title(path.stem) == table]
     if len(mine) > 1:
-        raise Unreadable(f"{' and '.join(path.name for path in mine)} are two files for one table; keep one")
-    if not mine:
-        near = difflib.get_close_matches(table, [path.stem for path in files if path.stem not in TABLES], n=1)
-        hint = f'; is "{near[0]}.csv" meant for it?' if near else ""
-        raise Unreadable(f"the file is missing from {folder}{hint}")
-    return read_bytes(mine[0])
+        raise Unreadable(Mistake.TWO_FILES.about(files=", ".join(path.name for path in mine)))
+    if mine:
+        return mine[0]
+    strange = [path.stem for path in files if not by_title(path.stem)]
+    near = [found for name in (table, *TITLES[table]) for found in difflib.get_close_matches(name, strange, n=1)]
+    if near:
+        raise Unreadable(Mistake.MISSING_FILE_NEAR.about(folder=folder, meant=f"{near[0]}.csv"))
+    raise Unreadable(Mistake.MISSING_FILE.about(folder=folder))
 
 
 def read_bytes(path: Path, most: int = FILE_BYTES_MAX) -> bytes:
     """The bytes of a file of at most `most` bytes. Raises Unreadable."""
     if path.is_dir():
-        raise Unreadable("this is a folder, not a file; put the table's file in its place")
+        raise Unreadable(Mistake.FOLDER_FOR_FILE.about())
     try:
         size = path.stat().st_size
         if size > most:
-            raise Unreadable(f"the file has {size >> 20} MB; the most is {most >> 20} MB")
+            raise Unreadable(Mistake.FILE_TOO_LARGE.about(size=size >> 20, most=most >> 20))
         return path.read_bytes()
     except OSError as error:
-        raise Unreadable(f"the file cannot be read: {error.strerror}") from error
+        raise Unreadable(Mistake.FILE_UNREADABLE.about(why=_why(error.errno or 0))) from error
+
+
+def _why(number: int) -> Sentence | Said:
+    known = {errno.ENOENT: mistakes.NO_SUCH_FILE, errno.EACCES: mistakes.NO_PERMISSION}
+    return known.get(number, mistakes.SYSTEM_ERROR.about(number=number))
 
 
 def decode(data: bytes, columns: Columns) -> str:
@@ -158,16 +221,13 @@ def decode(data: bytes, columns: Columns) -> str:
     """
     marked = _marked(data)
     if marked is None and b"\0" in data:
-        raise Unreadable(_NUL, data.count(b"\n", 0, data.index(b"\0")) + 1)
+        raise Unreadable(Mistake.NUL_BYTE.about(), data.count(b"\n", 0, data.index(b"\0")) + 1)
     text = _unmarked(data, columns) if marked is None else marked
     if not text.strip():
-        raise Unreadable("the file is empty; its first row names the columns: " + ", ".join(columns))
+        raise Unreadable(Mistake.EMPTY_FILE.about(columns=", ".join(columns)))
     if "\0" in text:
-        raise Unreadable(_NUL, text.count("\n", 0, text.index("\0")) + 1)
+        raise Unreadable(Mistake.NUL_BYTE.about(), text.count("\n", 0, text.index("\0")) + 1)
     return text
-
-
-_NUL: Final = 'the file holds a NUL byte, so it is no text; save it again as "CSV UTF-8"'
 
 
 def _marked(data: bytes) -> str | None:
@@ -177,17 +237,14 @@ def _marked(data: bytes) -> str | None:
                 return data.decode(encoding)
             except UnicodeDecodeError as error:
                 row = data.count(b"\n", 0, error.start) + 1
-                raise Unreadable(
-                    f'the file says it is {encoding[:6]}, but byte {error.start} is not; save it again as "CSV UTF-8"',
-                    row,
-                ) from error
+                raise Unreadable(Mistake.WRONG_MARK.about(encoding=encoding[:6], at=error.start), row) from error
     return None
 
 
 def _unmarked(data: bytes, columns: Columns) -> str:
     texts = [text for encoding in ("utf-8", "gb18030") if (text := _try(data, encoding)) is not None]
     if not texts:
-        raise Unreadable('the file is neither UTF-8 nor GB18030 text; save it again as "CSV UTF-8"')
+        raise Unreadable(Mistake.NO_ENCODING.about())
     known = [_known_headers(text, columns) for text in texts]
     if len(texts) == 2 and (known[1] > known[0] or (known[1] == known[0] and _is_gbk_in_disguise(texts[0]))):
         return texts[1]
@@ -227,27 +284,41 @@ def by_header(columns: Columns) -> dict[str, str]:
     return {header_key(header): column for column, others in names.items() for header in (column, *others)}
 
 
-def parse(table: str, text: str, columns: Columns) -> tuple[Sheet, list[Finding]]:
-    """The sheet of a table's text, and what is wrong with its headers and the number of its cells.
+def parse(table: str, text: str, columns: Columns, *, source: str = "") -> tuple[Sheet, list[Fault]]:
+    """As parse_records, of the text of a CSV file. Raises Unreadable also when the quotes do not close."""
+    return parse_records(table, _records(text), columns, source=source)
 
-    Raises Unreadable when the quotes do not close or a column is missing.
+
+def parse_records(
+    table: str, records: Iterator[tuple[int, list[str]]], columns: Columns, *, source: str, title: str = ""
+) -> tuple[Sheet, list[Fault]]:
+    """The sheet of (row number, plain cells), and what is wrong with its headers and the number of its cells.
+
+    `source` and `title` as in Sheet. Raises Unreadable when a column is missing.
     """
-    records = _records(text)
     at, headers = next(((at, cells) for at, cells in records if any(cells)), (1, []))
-    places, found = _places(table, at, headers, columns)
+    places, strange = _places(headers, columns)
+    by_column = {column: place for place, column in places.items()}
+    missing = [column for column in columns if column not in by_column]
+    if missing:
+        raise Unreadable(_missing(missing, columns, list(strange.values())), at, missing[0])
+    found = [
+        Fault(table, at, headers[place], said, source, title, address(place, at), headers[place])
+        for place, said in strange.items()
+    ]
     rows = []
     for row, cells in records:
         if not any(cells):
             continue
-        beyond = [cell for cell in cells[len(headers) :] if cell]
-        if beyond:
-            message = f'"{beyond[0]}" stands beyond the last column; put a cell that holds a comma in quotes'
-            found.append(Finding(table, row, "", message))
+        beyond = next((place for place in range(len(headers), len(cells)) if cells[place]), None)
+        if beyond is not None:
+            said = Mistake.BEYOND_LAST_COLUMN.about(text=cells[beyond])
+            found.append(Fault(table, row, "", said, source, title, address(beyond, row)))
         texts = dict.fromkeys((*columns, NOTE), "")
         for place, column in places.items():
             texts[column] = cells[place] if place < len(cells) else ""
         rows.append(Cells(row, texts))
-    return Sheet(table, rows), found
+    return Sheet(table, rows, source, title, by_column, tuple(headers)), found
 
 
 def delimiter(text: str) -> str:
@@ -266,8 +337,7 @@ def _records(text: str) -> Iterator[tuple[int, list[str]]]:
         except StopIteration:
             return
         except csv.Error as error:
-            message = f'a quotation mark (") in this row or its cells is not closed or stands alone ({error})'
-            raise Unreadable(message, at) from error
+            raise Unreadable(Mistake.QUOTE_LEFT_OPEN.about(), at) from error
         yield at, [plain(cell) for cell in cells]
 
 
@@ -279,29 +349,35 @@ def plain(cell: str) -> str:
     return "".join(char for char in text if unicodedata.category(char) != "Cf").strip()
 
 
-def _places(table: str, at: int, headers: list[str], columns: Columns) -> tuple[dict[int, str], list[Finding]]:
-    """Place -> column. Raises Unreadable when columns are missing."""
-    headers_known = by_header(columns)
+def _places(headers: list[str], columns: Columns) -> tuple[dict[int, str], dict[int, Said]]:
+    """Place -> column, and place -> what is wrong with the header there."""
+    known = by_header(columns)
     places: dict[int, str] = {}
-    found = []
+    strange = {}
     for place, header in enumerate(headers):
-        column = headers_known.get(header_key(header))
+        column = known.get(header_key(header))
         if column is None:
             if header:
-                found.append(Finding(table, at, header, _unknown_header(header, headers_known)))
+                strange[place] = _unknown_header(header, known)
         elif column in places.values():
-            found.append(Finding(table, at, header, f'"{header}" is a second column {column}; keep one'))
+            strange[place] = Mistake.SECOND_COLUMN.about(text=header, column=column)
         else:
             places[place] = column
-    missing = [column for column in columns if column not in places.values()]
-    if missing:
-        strange = [finding.message for finding in found]
-        message = f"the header has no column {', '.join(missing)}; the columns are {', '.join(columns)}"
-        raise Unreadable("; ".join([message, *strange]), at, missing[0])
-    return places, found
+    return places, strange
 
 
-def _unknown_header(header: str, known: Mapping[str, str]) -> str:
+def _missing(missing: list[str], columns: Columns, strange: list[Said]) -> Said:
+    rest: Said | str = ""
+    for said in reversed(strange):
+        rest = mistakes.ALSO.about(said=said, rest=rest)
+    return Mistake.MISSING_COLUMNS.about(missing=", ".join(missing), columns=", ".join(columns), strange=rest)
+
+
+def _unknown_header(header: str, known: Mapping[str, str]) -> Said:
     near = difflib.get_close_matches(header_key(header), list(known), n=1)
-    hint = f'; write "{known[near[0]]}"' if near else '; delete it, or name it "note"'
-    return f'"{header}" is no column of this table{hint}'
+    if near:
+        return Mistake.UNKNOWN_COLUMN_NEAR.about(text=header, meant=known[near[0]])
+    return Mistake.UNKNOWN_COLUMN.about(text=header)
+
+
+_BY_TITLE: Final = {header_key(title): table for table, titles in TITLES.items() for title in (table, *titles)}

@@ -8,13 +8,14 @@ waybill ends after WAYBILL_TEXT_MAX characters is for the reader of the automato
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sorter import limits
 from sorter.records import Bits, Bytes, Words16
+from sorter.rulebook.mistakes import Mistake, Wrong
 
 ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-./"
 _DIGITS: Final = frozenset(ALPHABET[:10])
@@ -24,11 +25,11 @@ _RAW_STATES_MAX: Final = 4 * limits.WAYBILL_STATES_MAX
 _COUNT: Final = re.compile(r"\{(\d+)(?:(,)(\d*))?\}")
 
 
-class PatternError(ValueError):
+class PatternError(Wrong):
     """What is wrong with a pattern, at which character, and what to write."""
 
 
-class TooManyStates(ValueError):
+class TooManyStates(Wrong):
     """Patterns whose automaton would outgrow WAYBILL_STATES_MAX."""
 
 
@@ -74,13 +75,13 @@ def parse(pattern: str) -> Node:
     reader = _Reader(pattern)
     node = reader.choice()
     if reader.at < len(pattern):
-        raise reader.error("closes a group that was never opened; delete it")
+        raise reader.error(Mistake.NEVER_OPENED)
     least, most = lengths(node)
     longest = limits.WAYBILL_TEXT_MAX
     if least == 0:
-        raise PatternError("the pattern fits an empty code; make some part of it required")
+        raise PatternError(Mistake.FITS_NOTHING_READ.about())
     if least > longest or (most is not None and most > longest):
-        raise PatternError(f"the pattern fits codes of {max(least, most or 0)} characters; the most is {longest}")
+        raise PatternError(Mistake.FITS_TOO_LONG.about(length=max(least, most or 0), most=longest))
     return node
 
 
@@ -108,9 +109,11 @@ class _Reader:
         self.text = text
         self.at = 0
 
-    def error(self, message: str, at: int | None = None) -> PatternError:
+    def error(self, mistake: Mistake, at: int | None = None, sign: str = "", **facts: Any) -> PatternError:
+        """Of the character at `at`, or where the reader stands; `sign`: of it and some behind it."""
         place = self.at if at is None else at
-        return PatternError(f'"{self.text}", character {place + 1}: "{self.text[place : place + 1]}" {message}')
+        sign = sign or self.text[place : place + 1]
+        return PatternError(mistake.about(text=self.text, at=place + 1, sign=sign, **facts))
 
     def peek(self, token: str) -> bool:
         return self.text.startswith(token, self.at)
@@ -127,9 +130,7 @@ class _Reader:
         while self.at < len(self.text) and self.text[self.at] not in "|)":
             parts.append(self.repeat())
         if not parts:
-            raise PatternError(
-                f'"{self.text}", character {start + 1}: something is missing here; for "may be left out" write ?'
-            )
+            raise PatternError(Mistake.PART_MISSING.about(text=self.text, at=start + 1))
         return parts[0] if len(parts) == 1 else Series(tuple(parts))
 
     def repeat(self) -> Node:
@@ -144,19 +145,19 @@ class _Reader:
         else:
             return node
         if self.text[self.at : self.at + 1] in ("?", "*", "+", "{"):
-            raise self.error("follows another count; write one count, such as {2,4}")
+            raise self.error(Mistake.SECOND_COUNT)
         return Repeat(node, least, most)
 
     def count(self) -> tuple[int, int | None]:
         match = _COUNT.match(self.text, self.at)
         if not match:
-            raise self.error("begins no count; write {12}, {12,13} or {11,}")
+            raise self.error(Mistake.NOT_A_COUNT)
         least = int(match[1][:4])
         most = least if not match[2] else int(match[3][:4]) if match[3] else None
         if least > limits.WAYBILL_TEXT_MAX or (most or 0) > limits.WAYBILL_TEXT_MAX:
-            raise self.error(f"counts beyond {limits.WAYBILL_TEXT_MAX}, the longest waybill")
+            raise self.error(Mistake.COUNT_TOO_HIGH, most=limits.WAYBILL_TEXT_MAX)
         if most is not None and (most < least or most == 0):
-            raise self.error("counts down; write the smaller number first, and at least 1 as the second")
+            raise self.error(Mistake.COUNTS_DOWN)
         self.at = match.end()
         return least, most
 
@@ -170,7 +171,7 @@ class _Reader:
         if char == "\\":
             return self.escape(start)
         if char.upper() not in ALPHABET or char == ".":
-            raise self.error(_STRANGE.get(char, "cannot be in a waybill; it has digits, A-Z, -, / and \\."), start)
+            raise self.error(_STRANGE.get(char, Mistake.NEVER_IN_A_WAYBILL), start)
         return Chars(frozenset(char.upper()))
 
     def escape(self, start: int) -> Chars:
@@ -179,17 +180,17 @@ class _Reader:
         if char == "d":
             return Chars(_DIGITS)
         if not char or char not in "-./":
-            raise self.error(f'"\\{char}" is not known; write \\d for a digit, or the character itself', start)
+            raise self.error(Mistake.UNKNOWN_ESCAPE, start, f"\\{char}")
         return Chars(frozenset(char))
 
     def group(self) -> Node:
         start = self.at
         self.at += 3 if self.peek("(?:") else 1
         if self.peek("?"):
-            raise self.error("begins a special group; write a plain one: (A|B)", start)
+            raise self.error(Mistake.SPECIAL_GROUP, start)
         node = self.choice()
         if not self.peek(")"):
-            raise self.error("opens a group that is never closed; add )", start)
+            raise self.error(Mistake.GROUP_LEFT_OPEN, start)
         self.at += 1
         return node
 
@@ -197,10 +198,10 @@ class _Reader:
         start = self.at
         end = self.text.find("]", start)
         if end < 0:
-            raise self.error("opens a class that is never closed; add ]", start)
+            raise self.error(Mistake.CLASS_LEFT_OPEN, start)
         inside = self.text[start + 1 : end]
         if not inside or inside[0] == "^":
-            raise self.error("must list the characters that fit, such as [0-9A-Z]", start)
+            raise self.error(Mistake.EMPTY_CLASS, start)
         self.at = start + 1
         chars: set[str] = set()
         while self.at < end:
@@ -215,7 +216,7 @@ class _Reader:
             self.at += 1
             return self.escape(start).any_of
         if char not in ALPHABET:
-            raise self.error("cannot be in a waybill; it has digits, A-Z, -, . and /")
+            raise self.error(Mistake.NEVER_IN_A_WAYBILL)
         if self.text[start + 1] != "-" or start + 2 >= end:
             self.at += 1
             return frozenset(char)
@@ -224,17 +225,17 @@ class _Reader:
         for kind in (_DIGITS, _LETTERS):
             if char in kind and last in kind and char <= last:
                 return frozenset(each for each in kind if char <= each <= last)
-        raise self.error(f'"{char}-{last}" is no span; write one of digits or of letters, such as 0-9 or A-Z', start)
+        raise self.error(Mistake.NOT_A_CLASS_SPAN, start, f"{char}-{last}")
 
 
 _STRANGE: Final = {
-    ".": "would be any character; write \\. for a dot, or a class such as [0-9A-Z]",
-    "^": "is not needed: a pattern always stands for the whole code",
-    "$": "is not needed: a pattern always stands for the whole code",
-    "?": "has nothing before it that may be left out",
-    "*": "has nothing before it to repeat",
-    "+": "has nothing before it to repeat",
-    "{": "has nothing before it to count",
+    ".": Mistake.ANY_CHARACTER,
+    "^": Mistake.NEEDLESS_ANCHOR,
+    "$": Mistake.NEEDLESS_ANCHOR,
+    "?": Mistake.NOTHING_TO_COUNT,
+    "*": Mistake.NOTHING_TO_COUNT,
+    "+": Mistake.NOTHING_TO_COUNT,
+    "{": Mistake.NOTHING_TO_COUNT,
 }
 
 
@@ -247,7 +248,7 @@ class _Net:
 
     def node(self) -> int:
         if len(self.free) >= _NODES_MAX:
-            raise TooManyStates("the format repeats too much")
+            raise TooManyStates(Mistake.REPEATS_TOO_MUCH.about())
         self.free.append([])
         self.moves.append([])
         return len(self.free) - 1
@@ -314,7 +315,7 @@ def compile_patterns(patterns: Sequence[Node]) -> Automaton:
     rows, masks = _determine(net, starts, ends, [group[0] for group in groups])
     next_state, accepts = _minimal(rows, masks)
     if len(accepts) > limits.WAYBILL_STATES_MAX:
-        raise TooManyStates(f"the formats need {len(accepts)} states; the most is {limits.WAYBILL_STATES_MAX}")
+        raise TooManyStates(Mistake.TOO_MANY_STATES.about(most=limits.WAYBILL_STATES_MAX))
     classes = np.zeros(256, np.uint8)
     for symbol, group in enumerate(groups, start=1):
         for char in group:
@@ -351,7 +352,7 @@ def _determine(
             row.append(known[after])
         rows.append(row)
         if len(known) > _RAW_STATES_MAX:
-            raise TooManyStates(f"the format needs more than {_RAW_STATES_MAX} states")
+            raise TooManyStates(Mistake.TOO_MANY_STATES.about(most=_RAW_STATES_MAX))
     masks = [sum(1 << ends[node] for node in nodes if node in ends) for nodes in known]
     return np.array(rows, np.int64), np.array(masks, np.uint64)
 

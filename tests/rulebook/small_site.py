@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sorter import rulebook
 from sorter.records import Line, Names, SortPlan
-from sorter.rulebook import Finding, Rejected
+from sorter.rulebook import Fault, Rejected
 
 S_NS = 10**9
 LINES = {"L1": Line(15 * S_NS, 120 * S_NS, 900 * S_NS, 3), "L2": Line(10 * S_NS, 90 * S_NS, 900 * S_NS, 0)}
@@ -123,7 +123,7 @@ def load(folder: Path, previous: Names | None = None) -> SortPlan:
     return rulebook.load(folder, LINES, OFFSET_NS, previous)
 
 
-def errors_of(folder: Path) -> list[Finding]:
+def errors_of(folder: Path) -> list[Fault]:
     """What is wrong with a folder; nothing when it loads."""
     try:
         load(folder)

@@ -7,11 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sorter import limits
-from sorter.rulebook import cells
+from sorter.rulebook import cells, mistakes
 from sorter.rulebook.cells import ALL_DAYS, ANY_WORD, CellError, Vocabulary
 
+CARRIERS_CSV = mistakes.IN_FILE.about(file="carriers.csv")
 NAMES = ("780", "781", "79", "SF", "大昌镇")
-KNOWN = Vocabulary("carrier", "in carriers.csv", NAMES, {"顺丰": "SF"})
+KNOWN = Vocabulary(mistakes.CARRIER, CARRIERS_CSV, NAMES, {"顺丰": "SF"})
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,7 @@ def test_words_against_a_plain_reading(parts: list[str], negated: bool) -> None:
 
 def test_the_order_in_a_cell_is_no_part_of_its_meaning() -> None:
     assert cells.words("SF|79|SF", KNOWN) == cells.words("79|SF", KNOWN)
-    assert cells.spans("0..5|3..9", 100, "grams") == cells.spans("0..9", 100, "grams")
+    assert cells.spans("0..5|3..9", 100, mistakes.GRAMS) == cells.spans("0..9", 100, mistakes.GRAMS)
     assert cells.days("2|1|1") == cells.days("1-2")
 
 
@@ -65,7 +66,7 @@ def test_the_order_in_a_cell_is_no_part_of_its_meaning() -> None:
     ],
 )
 def test_spans(text: str, meant: cells.Spans) -> None:
-    assert cells.spans(text, 9999, "grams") == meant
+    assert cells.spans(text, 9999, mistakes.GRAMS) == meant
 
 
 _SPAN = st.tuples(st.integers(0, 60), st.integers(0, 60)).map(sorted)
@@ -74,7 +75,7 @@ _SPAN = st.tuples(st.integers(0, 60), st.integers(0, 60)).map(sorted)
 @given(st.lists(_SPAN, min_size=1, max_size=4))
 @settings(max_examples=60, deadline=None)
 def test_spans_against_a_plain_reading(parts: list[list[int]]) -> None:
-    spans = cells.spans("|".join(f"{low}..{high}" for low, high in parts), 60, "grams")
+    spans = cells.spans("|".join(f"{low}..{high}" for low, high in parts), 60, mistakes.GRAMS)
     for value in range(61):
         assert any(low <= value <= high for low, high in spans) == any(low <= value <= high for low, high in parts)
     assert all(after[0] > before[1] + 1 for before, after in pairwise(spans))
@@ -168,7 +169,7 @@ def test_a_date_is_no_damage_where_dates_stand() -> None:
 
 
 def test_suggestions_stop_when_a_whole_column_is_wrong() -> None:
-    many = Vocabulary("station", "in stations.csv", [f"V{number:04d}" for number in range(4000)])
+    many = Vocabulary(mistakes.STATION, mistakes.IN_PLAN, [f"V{number:04d}" for number in range(4000)])
     hints = 0
     for number in range(300):
         with pytest.raises(CellError) as caught:

@@ -8,7 +8,7 @@ import pytest
 
 from sorter import limits
 from sorter.reasons import REJECTIONS
-from sorter.rulebook import Finding
+from sorter.rulebook.tables import TABLES, address
 from tests.rulebook.small_site import Table, changed, copy_of_small, errors_of, write
 
 
@@ -45,6 +45,7 @@ CELLS = [
     Case("stations", 3, "station", "V001", "row 2 already"),
     Case("stations", 2, "station", "1月2日", "is a date"),
     Case("stations", 2, "name", "-", "what staff call it"),
+    Case("stations", 2, "name", "村" * 61, "61 characters"),
     Case("stations", 2, "kind", "hamlet", "write one of village, township, counter, city"),
     Case("stations", 2, "kind", "", "write a kind of station"),
     Case("stations", 2, "township", "双龙镇|大昌镇", "holds |"),
@@ -80,11 +81,17 @@ CELLS = [
     Case("trips", 2, "departs", "24:00", "00:00 of the next day"),
     Case("trips", 3, "departs", "00:00|23:45|09:00|09", "not a time"),
     Case("trips", 2, "cutoff_min", "", "write minutes before departure"),
-    Case("trips", 2, "cutoff_min", "-5", "not a whole number"),
+    Case(
+        "trips",
+        2,
+        "cutoff_min",
+        "-15",
+        "the cut-off would be after departure; write how many minutes before it, 15 or 0",
+    ),
     Case("trips", 2, "cutoff_min", "10080", "out of range"),
     Case("trips", 2, "cutoff_min", "0:15", "not a whole number"),
     Case("trips", 2, "capacity", "0", "take nothing"),
-    Case("trips", 2, "capacity", "1,000", "digits alone"),
+    Case("trips", 2, "capacity", "1,000", "write 1000, without separators"),
     Case("trips", 2, "capacity", "100.0", "digits alone"),
     Case("chutes", 2, "chute", "", "write the chute's number"),
     Case("chutes", 2, "chute", "0", "out of range"),
@@ -95,7 +102,7 @@ CELLS = [
     Case("chutes", 2, "line", "L3", "is no line of site.toml"),
     Case("chutes", 2, "line", "", "write a line"),
     Case("chutes", 2, "position", "", "metres behind the scanner"),
-    Case("chutes", 2, "position", "34m", "metres behind the scanner"),
+    Case("chutes", 2, "position", "34m", "write 34, without unit"),
     Case("chutes", 2, "lane", "BUS,TRUCK", 'separate values by |: "BUS|TRUCK"'),
     Case("chutes", 2, "lane", "!BUS", "without |, ! and *"),
     Case("chutes", 2, "lane", "BUS||TRUCK", "value is missing"),
@@ -150,6 +157,48 @@ CELLS = [
     Case("rules", 3, "send_to", "B\nUS", "line break"),
     Case("rules", 3, "service", "#NAME?", "error mark"),
     Case("rules", 3, "service", "=B2", "formula"),
+    Case("carriers", 2, "carrier", "S\tF", "a tab or another control character"),
+    Case("stations", 2, "township", "无", '"无" would be none; leave the cell blank'),
+    Case("stations", 2, "lane", "n/a", "would be none; leave the cell blank"),
+    Case("stations", 2, "lane", "BUS,TRUCK", "one lane alone"),
+    Case("stations", 2, "lane", "客运", 'the name of one; write its code "BUS"'),
+    Case("lanes", 2, "spill_to", "没有", "would be none; leave the cell blank"),
+    Case("trips", 2, "days", "周一、周三", 'separate values by |: "周一|周三"'),
+    Case("trips", 2, "days", "每天", "would be any; leave the cell blank"),
+    Case("trips", 2, "departs", "8.30", "write 08:30"),
+    Case("trips", 2, "departs", "0830", "write 08:30"),
+    Case("trips", 2, "departs", "下午2点半", "write 14:30"),
+    Case("trips", 2, "departs", "8:00、14：30", 'separate values by |: "08:00|14:30"'),
+    Case("trips", 2, "departs", "08:00,14:30", 'separate values by |: "08:00|14:30"'),
+    Case("trips", 2, "cutoff_min", "15分钟", "write 15, without unit"),
+    Case("trips", 2, "capacity", "100件", "write 100, without unit"),
+    Case("trips", 2, "capacity", "不限", "would be no limit; leave the cell blank"),
+    Case("trips", 2, "capacity", "80%", "is a percentage, not a whole number"),
+    Case("chutes", 2, "position", "34.5 米", "write 34.5, without unit"),
+    Case("chutes", 2, "position", "rear", "write metres behind the scanner"),
+    Case("rules", 3, "carrier", "顺丰", 'is no carrier in carriers.csv but the name of one; write its code "SF"'),
+    Case("rules", 3, "station", "全部", "would be any; leave the cell blank"),
+    Case("rules", 3, "service", "任意", "would be any; leave the cell blank"),
+    Case("rules", 3, "service", "express|ALL", "would be any; leave the cell blank"),
+    Case("rules", 3, "flow", "不限", "would be any; leave the cell blank"),
+    Case("rules", 3, "weight_g", "all", "would be any; leave the cell blank"),
+    Case("rules", 3, "weight_g", "30公斤", "write 30000, without unit"),
+    Case("rules", 3, "weight_g", "500克", "write 500, without unit"),
+    Case("rules", 3, "weight_g", "3kg..5kg", "write 3000..5000, without unit"),
+    Case("rules", 3, "weight_g", "0-3kg", "write 0..3000"),
+    Case("rules", 3, "weight_g", "0—3,000", "write 0..3000"),
+    Case("rules", 3, "weight_g", "0到3000", "write 0..3000"),
+    Case("rules", 3, "weight_g", "0..3,000", "write 0..3000, without separators"),
+    Case("rules", 3, "weight_g", "大于3000", "write >3000"),
+    Case("rules", 3, "weight_g", "≥3000", "write >=3000"),
+    Case("rules", 3, "weight_g", "3公斤以上", "write >=3000"),
+    Case("rules", 3, "weight_g", ">3kg", "write >3000, without unit"),
+    Case("rules", 3, "weight_g", "50%", "is a percentage, not a range of grams"),
+    Case("rules", 3, "weight_g", "1.5g", "write 0..3000, >3000 or one whole number"),
+    Case("rules", 3, "time", "8:00~12:30", "write 08:00..12:30"),
+    Case("rules", 3, "time", "8点到12点半", "write 08:00..12:30"),
+    Case("rules", 3, "time", "08:00-12:00、14:00-18:00", 'separate values by |: "08:00..12:00|14:00..18:00"'),
+    Case("rules", 3, "time", "全天", "would be any; leave the cell blank"),
 ]
 
 
@@ -158,9 +207,11 @@ def test_a_wrong_cell_is_told_where_it_stands(tmp_path: Path, case: Case) -> Non
     errors = errors_of(write(tmp_path, changed(case.table, case.row, case.column, case.text)))
     here = [error for error in errors if error[:3] == (case.table, case.row, case.told or case.column)]
     assert here, [str(error) for error in errors]
-    assert case.words in here[0].message
-    assert str(here[0]).startswith(f"{case.table}.csv row {case.row}, column {here[0].column}: ")
-    assert is_readable(here[0].message)
+    assert case.words in here[0].message("en")
+    cell = address(list(TABLES[case.table]).index(here[0].column), case.row)
+    assert str(here[0]).startswith(f"{case.table}.csv row {case.row}, column {here[0].column} ({cell}): ")
+    assert is_readable(here[0].message("en"))
+    assert here[0].message("zh").isprintable()
 
 
 def is_readable(message: str) -> bool:
@@ -223,7 +274,9 @@ def test_each_missing_exception_chute_is_named(tmp_path: Path) -> None:
     want = {("max_laps", "L1")} | {(r.word, "L2") for r in REJECTIONS if r.word not in ("no_read", "no_rule")}
     assert len(errors) == len(want)
     for reason, line in want:
-        assert any(error.message.startswith(f"{reason} has no chute on line {line}; add a row") for error in errors)
+        assert any(
+            error.message("en").startswith(f"{reason} has no chute on line {line}; add a row") for error in errors
+        )
 
 
 def test_a_long_spill_chain_is_refused(tmp_path: Path) -> None:
@@ -237,16 +290,15 @@ def test_a_long_spill_chain_is_refused(tmp_path: Path) -> None:
     tables["chutes"][1][3] += "|S9"
     (error,) = errors_of(write(tmp_path, tables))
     assert (error.table, error.column) == ("lanes", "spill_to")
-    assert "the most that are tried is 4" in error.message
+    assert "the most that are tried is 4" in error.message("en")
 
 
 def test_a_circle_is_told_once(tmp_path: Path) -> None:
     tables = copy_of_small()
     tables["lanes"][2][3], tables["lanes"][3][3] = "PLANE", "BUS"
     (error,) = errors_of(write(tmp_path, tables))
-    assert error == Finding(
-        "lanes", 2, "spill_to", "BUS → TRUCK → PLANE → BUS is a circle; let one of these lanes spill nowhere"
-    )
+    assert error[:3] == ("lanes", 2, "spill_to")
+    assert error.message("en") == "BUS → TRUCK → PLANE → BUS is a circle; let one of these lanes spill nowhere"
 
 
 def grown(table: str, rows: Table) -> dict[str, Table]:
@@ -267,14 +319,14 @@ def grown(table: str, rows: Table) -> dict[str, Table]:
 )
 def test_more_than_fits_is_refused_with_the_limit(tmp_path: Path, table: str, rows: Table, words: str) -> None:
     errors = errors_of(write(tmp_path, grown(table, rows)))
-    assert any(words in error.message for error in errors)
+    assert any(words in error.message("en") for error in errors)
 
 
 def test_two_trips_of_a_lane_never_close_at_once(tmp_path: Path) -> None:
     rows = [["BUS", "周三", "14:50", "35", "10"], ["BUS", "", "08:30", "100", ""]]
     errors = errors_of(write(tmp_path, grown("trips", rows)))
     assert [(error.row, error.column) for error in errors] == [(5, "departs")]
-    assert errors[0].message == "a trip of BUS with the same cut-off stands in row 2 already; keep one of the two"
+    assert errors[0].message("en") == "a trip of BUS with the same cut-off stands in row 2 already; keep one of the two"
 
 
 def test_more_departures_than_fit_are_refused(tmp_path: Path) -> None:
@@ -285,13 +337,13 @@ def test_more_departures_than_fit_are_refused(tmp_path: Path) -> None:
     tables["trips"] += [[lane, "", every_minute, "0", ""] for lane in lanes]
     (error,) = errors_of(write(tmp_path, tables))
     assert (error.table, error.row) == ("trips", 0)
-    assert "70579 departures a week" in error.message
+    assert "70579 departures a week" in error.message("en")
 
 
 def test_an_empty_table_is_told_where_one_is_needed(tmp_path: Path) -> None:
     tables = {name: rows[:1] for name, rows in copy_of_small().items()}
     errors = errors_of(write(tmp_path, tables))
-    empty = [error.table for error in errors if "there is no row below the header" in error.message]
+    empty = [error.table for error in errors if "there is no row below the header" in error.message("en")]
     assert empty == ["carriers", "stations", "lanes", "chutes", "exceptions"]
 
 

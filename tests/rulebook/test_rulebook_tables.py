@@ -111,7 +111,7 @@ def test_headers_may_stand_in_any_order_and_below_blank_rows(tmp_path: Path) -> 
     assert small_site.load(write(tmp_path, chosen)).version == plain
 
 
-def broken(folder: Path, table: str, data: bytes) -> list[rulebook.Finding]:
+def broken(folder: Path, table: str, data: bytes) -> list[rulebook.Fault]:
     write(folder)
     (folder / f"{table}.csv").write_bytes(data)
     return errors_of(folder)
@@ -121,40 +121,40 @@ RULES = csv_text(SMALL["rules"])
 LANES = csv_text(SMALL["lanes"])
 
 
-@pytest.mark.parametrize(
-    ("table", "data", "row", "words"),
-    [
-        ("rules", b"", 0, "the file is empty"),
-        ("rules", b"\r\n\r\n", 0, "the file is empty"),
-        ("rules", b"\xef\xbb\xbf", 0, "the file is empty"),
-        ("rules", RULES.replace("时效", "时\0效").encode(), 3, "NUL byte"),
-        ("rules", RULES.encode("utf-16-le"), 1, "NUL byte"),
-        ("rules", RULES.replace("BUS,时效", '"BUS,时效').encode(), 3, "quotation mark"),
-        ("rules", RULES.replace("BUS,", 'B"US,"x"y,').encode(), 3, "quotation mark"),
-        ("lanes", LANES.replace("客运", '"客运" x').encode(), 2, "quotation mark"),
-        ("lanes", LANES.replace("客运", "客运,").encode(), 2, "stands beyond the last column"),
-        ("lanes", LANES.replace("spill_to", "spil_to").encode(), 1, 'write "spill_to"'),
-        ("lanes", LANES.replace("spill_to", "").encode(), 1, "no column spill_to"),
-        ("lanes", LANES.replace("name", "lane").encode(), 1, "second column lane"),
-        ("lanes", LANES.replace("spill_to", "spill_to,colour").encode(), 1, '"colour" is no column'),
-        ("lanes", b"\xef\xbb\xbf" + LANES.encode("gbk"), 2, "save it again"),
-        ("lanes", b"\xff\xfe" + LANES.encode("utf-16-le") + b"\x00", 6, "save it again"),
-        ("lanes", LANES.encode() + b"\xff\xff\xff\n", 0, "neither UTF-8 nor GB18030"),
-        ("lanes", b"PK\x03\x04\x14\x00\x06\x00" + bytes(200), 1, "NUL byte"),
-        ("lanes", b"hello", 1, "no column lane, name, kind, spill_to"),
-        ("lanes", ("x" * 200_000).encode(), 1, "quotation mark"),
-    ],
-)
+BROKEN = [
+    ("rules", b"", 0, "the file is empty"),
+    ("rules", b"\r\n\r\n", 0, "the file is empty"),
+    ("rules", b"\xef\xbb\xbf", 0, "the file is empty"),
+    ("rules", RULES.replace("时效", "时\0效").encode(), 3, "NUL byte"),
+    ("rules", RULES.encode("utf-16-le"), 1, "NUL byte"),
+    ("rules", RULES.replace("BUS,时效", '"BUS,时效').encode(), 3, "quotation mark"),
+    ("rules", RULES.replace("BUS,", 'B"US,"x"y,').encode(), 3, "quotation mark"),
+    ("lanes", LANES.replace("客运", '"客运" x').encode(), 2, "quotation mark"),
+    ("lanes", LANES.replace("客运", "客运,").encode(), 2, "stands beyond the last column"),
+    ("lanes", LANES.replace("spill_to", "spil_to").encode(), 1, 'write "spill_to"'),
+    ("lanes", LANES.replace("spill_to", "").encode(), 1, "no column spill_to"),
+    ("lanes", LANES.replace("name", "lane").encode(), 1, "second column lane"),
+    ("lanes", LANES.replace("spill_to", "spill_to,colour").encode(), 1, '"colour" is no column'),
+    ("lanes", b"\xef\xbb\xbf" + LANES.encode("gbk"), 2, "save it again"),
+    ("lanes", b"\xff\xfe" + LANES.encode("utf-16-le") + b"\x00", 6, "save it again"),
+    ("lanes", LANES.encode() + b"\xff\xff\xff\n", 0, "neither UTF-8 nor GB18030"),
+    ("lanes", b"PK\x03\x04\x14\x00\x06\x00" + bytes(200), 1, "NUL byte"),
+    ("lanes", b"hello", 1, "no column lane, name, kind, spill_to"),
+    ("lanes", ("x" * 200_000).encode(), 1, "quotation mark"),
+]
+
+
+@pytest.mark.parametrize(("table", "data", "row", "words"), BROKEN)
 def test_what_is_no_table_is_told_in_words(tmp_path: Path, table: str, data: bytes, row: int, words: str) -> None:
     errors = broken(tmp_path, table, data)
     assert {error.table for error in errors} == {table}, [str(error) for error in errors]
-    assert any(words in error.message for error in errors), [str(error) for error in errors]
+    assert any(words in error.message("en") for error in errors), [str(error) for error in errors]
     assert any(error.row == row for error in errors), [str(error) for error in errors]
 
 
 def test_an_unclosed_quote_that_ends_in_a_later_quote_is_seen(tmp_path: Path) -> None:
     text = LANES.replace("客运", '"客运').replace("异常", '异常"')
-    assert any("quotation mark" in error.message for error in broken(tmp_path, "lanes", text.encode()))
+    assert any("quotation mark" in error.message("en") for error in broken(tmp_path, "lanes", text.encode()))
 
 
 @pytest.mark.parametrize("table", list(SMALL))
@@ -163,14 +163,14 @@ def test_a_missing_table_is_one_error(tmp_path: Path, table: str) -> None:
     (tmp_path / f"{table}.csv").unlink()
     (error,) = errors_of(tmp_path)
     assert (error.table, error.row) == (table, 0)
-    assert "the file is missing" in error.message
+    assert "the file is missing" in error.message("en")
 
 
 def test_a_misspelt_file_is_suggested(tmp_path: Path) -> None:
     write(tmp_path)
     (tmp_path / "exceptions.csv").rename(tmp_path / "exeptions.csv")
     (error,) = errors_of(tmp_path)
-    assert 'is "exeptions.csv" meant for it?' in error.message
+    assert 'is "exeptions.csv" meant for it?' in error.message("en")
 
 
 def test_a_folder_in_place_of_a_file(tmp_path: Path) -> None:
@@ -194,14 +194,14 @@ def test_capital_letters_in_a_file_name(tmp_path: Path) -> None:
     assert errors_of(tmp_path) == []
     (tmp_path / "lanes.csv").write_bytes(LANES.encode())
     (error,) = errors_of(tmp_path)
-    assert "two files for one table" in error.message
+    assert "Lanes.CSV, lanes.csv are several files for one table" in error.message("en")
 
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     write(tmp_path)
     os.truncate(tmp_path / "rules.csv", tables.FILE_BYTES_MAX + (1 << 20))
     (error,) = errors_of(tmp_path)
-    assert error.message == "the file has 65 MB; the most is 64 MB"
+    assert error.message("en") == "the file has 65 MB; the most is 64 MB"
 
 
 def test_an_empty_folder_tells_of_every_table(tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def test_each_mistake_in_the_readme_gets_the_message_it_shows(tmp_path: Path) ->
             assert errors == []
             continue
         assert any((error.table, error.row, error.column) == (table, row, column) for error in errors), (table, cell)
-        assert any(message in error.message for error in errors), (cell, [str(error) for error in errors])
+        assert any(message in error.message("en") for error in errors), (cell, [str(error) for error in errors])
 
 
 def test_the_readme_names_every_table_column_and_kind() -> None:
