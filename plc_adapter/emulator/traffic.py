@@ -7,6 +7,7 @@ exact counts, not chances, so that a small day has its share of everything too.
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from itertools import compress
@@ -363,6 +364,35 @@ def write_advices(day_: Day, path: Path) -> None:
 def write_intercepts(day_: Day, path: Path) -> None:
     """intercepts.csv as `sorter intercept add --file` reads it."""
     _write(path, ("waybill",), ((text,) for text in day_.intercepts))
+
+
+def write_parcels(day_: Day, path: Path) -> None:
+    """parcels.ndjson as `sorter rules diff --traffic` reads it: a parcel as it is read, and what is known of it."""
+    advices = iter(day_.advices)
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for parcel in day_.parcels:
+            advice = next(advices) if parcel.advised else None
+            json.dump(_recorded(parcel, advice), file, ensure_ascii=False)
+            file.write("\n")
+
+
+def _recorded(parcel: Parcel, advice: Advice | None) -> dict[str, Any]:
+    return {
+        "t_ns": parcel.arrive_ns,
+        "line": parcel.line,
+        "codes": parcel.codes,
+        "weight_g": parcel.weight_g or (advice.weight_g if advice else 0),  # as measured, else as declared
+        "size_mm": parcel.size_mm,
+        "advice": advice
+        and {
+            "carrier": advice.carrier,
+            "station": advice.station,
+            "service": advice.service,
+            "flow": advice.flow,
+            "cancelled": bool(advice.cancelled),
+        },
+        "intercepted": parcel.intercepted,
+    }
 
 
 def _write(path: Path, header: tuple[str, ...], rows: Iterator[tuple[Any, ...]]) -> None:

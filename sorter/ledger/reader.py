@@ -14,10 +14,12 @@ import apsw
 from sorter.ledger.departures import DAY_NS, Departures
 from sorter.ledger.schema import DATABASE_NAME, SCHEMA_VERSION
 from sorter.reasons import EXCEPTIONS, Reason
-from sorter.records import SortPlan, plan_from_bytes
+from sorter.records import RecordedAdvice, RecordedParcel, SortPlan, plan_from_bytes
 
 SORTED: Final = frozenset(reason.word for reason in Reason if reason not in EXCEPTIONS)
 SLOT_MINUTES: Final = 15
+_CANCELLED: Final = Reason.CANCELLED.word
+_INTERCEPT: Final = Reason.INTERCEPT.word
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 _LAST_SERIAL: Final = 1 << 62
 
@@ -134,6 +136,16 @@ _SCANS: Final = """
 """
 _LAST_DISCHARGE: Final = "SELECT t_ns, chute, outcome FROM discharge WHERE serial = ? ORDER BY seq DESC LIMIT 1"
 
+_PARCELS: Final = """
+    SELECT scan.t_ns, line, codes, coalesce(scan.weight_g, 0), coalesce(length_mm, 0),
+        coalesce(carrier, ''), coalesce(station, ''), coalesce(service, ''), coalesce(flow, ''),
+        iif(row IS NULL, reason, '')
+    FROM item CROSS JOIN scan ON scan.serial = item.serial
+        AND scan.seq = (SELECT min(seq) FROM scan AS any_scan WHERE any_scan.serial = item.serial)
+"""
+_PARCELS_OF_DAY: Final = _PARCELS + "WHERE item.serial BETWEEN ? AND ? ORDER BY item.serial"
+_LAST_PARCEL: Final = _PARCELS + "WHERE waybill = ? ORDER BY item.serial DESC LIMIT 1"
+
 # ? AND ?: the day's serials.
 _BY_OUTCOME: Final = """
     SELECT outcome, count(*) FROM counted WHERE serial BETWEEN ? AND ? GROUP BY outcome ORDER BY count(*) DESC, outcome
@@ -236,6 +248,24 @@ class Reader:
             "trip": lane and {"lane": lane, "cutoff_ns": cutoff_ns, "departs_ns": departs_ns},
         }
 
+    def parcels(self, day: str) -> list[RecordedParcel]:
+        """The items inducted on a local day, as they were first scanned, by serial; an item never scanned is left out.
+
+        The ledger does not tell: whether the station came from an advice or from a sort code on the label (here it is
+        an advice either way); a weight that was declared and never measured (0); what a carrier advised of an item
+        whose waybill was never read alone, or a station that no plan knew (no advice); a cancellation or an intercept
+        that decided nothing, because the item was late or intercepted too (not set).
+        Raises ValueError when `day` is no date.
+        """
+        day = date.fromisoformat(day).isoformat()
+        with self._one_view():
+            return [_parcel(*row) for row in self._database.execute(_PARCELS_OF_DAY, self._serials(day))]
+
+    def parcel(self, waybill: str) -> RecordedParcel | None:
+        """The last item of a waybill, as it was first scanned; as far as `parcels` can tell."""
+        row = self._database.execute(_LAST_PARCEL, (waybill,)).fetchone()
+        return _parcel(*row) if row else None
+
     def report(self, day: str) -> Day:
         """The figures of a local day such as 2026-11-11; all zero for a day without items.
 
@@ -321,6 +351,13 @@ def _utc_ns(day: str) -> int:
 def _decision(*values: Any) -> dict[str, Any] | None:
     keys = ("chute", "alternate", "reason", "row", "plan", "t_ns")
     return dict(zip(keys, values, strict=True)) if values[5] is not None else None
+
+
+def _parcel(t_ns: Any, line: Any, codes: Any, *rest: Any) -> RecordedParcel:
+    weight_g, length_mm, carrier, station, service, flow, reason = rest
+    cancelled = reason == _CANCELLED
+    advice = RecordedAdvice(carrier, station, service, flow, cancelled) if cancelled or station else None
+    return RecordedParcel(t_ns, line, tuple(json.loads(codes)), weight_g, length_mm, advice, reason == _INTERCEPT)
 
 
 def _scan(t_ns: Any, codes: Any, weight_g: Any, *rest: Any) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from sorter.ledger.projection import Projection, run
 from sorter.ledger.reader import Day, NotReady, Reader
 from sorter.ledger.schema import DATABASE_NAME
 from sorter.reasons import Reason
-from sorter.records import NONE_16, ChuteState, Discharge, Kind, Verb, Verdict, plan_to_bytes
+from sorter.records import NONE_16, ChuteState, Discharge, Kind, RecordedAdvice, Verb, Verdict, plan_to_bytes
 from tests.ledger.plant import CHUTES, HOUR_NS, MINUTE_NS, MONDAY, OFFSET_NS, SORTED, Plant, sort_plan
 
 ROOT = Path(__file__).parents[2]
@@ -382,3 +382,66 @@ def _taken(folder: Path, seq: int) -> bool:
             return reader.seq() == seq
     except NotReady:
         return False
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 10**6))
+def test_a_recorded_day_holds_every_items_first_scan(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
+    folder = tmp_path_factory.mktemp("ledger")
+    plant = Plant(seed, start_ns=MONDAY + 20 * HOUR_NS, step_ns=2 * HOUR_NS)
+    with Journal.open(folder) as journal:
+        plant.begin(journal)
+        plant.run(journal, 10)
+    project(folder)
+    with Reader(folder) as reader:
+        parcels = [parcel for day in reader.days() for parcel in reader.parcels(day)]
+        scanned = [item for item in plant.truth if item.scans]
+        for item, parcel in zip(scanned, parcels, strict=True):
+            assert parcel.line == ("L1", "L2")[item.line]
+            assert parcel.codes[1] == "(7 bytes)", "what may be a name is kept as a length alone"
+            if not item.waybill:
+                assert parcel.advice is None
+                continue
+            traced = reader.trace(item.waybill)
+            assert traced is not None
+            first = traced["items"][0]["scans"][0]
+            assert (parcel.t_ns, list(parcel.codes)) == (first["t_ns"], first["codes"])
+            assert (parcel.weight_g, parcel.length_mm) == (first["weight_g"] or 0, (first["size_mm"] or [0])[0])
+            names = plant_names(item.carrier, item.station)
+            assert parcel.advice == RecordedAdvice(*names, service="standard", flow="inbound", cancelled=False)
+            assert not parcel.intercepted
+
+
+def plant_names(carrier: int, station: int) -> tuple[str, str]:
+    names = sort_plan().names
+    return names.carriers[carrier], names.stations[station]
+
+
+@pytest.mark.parametrize(
+    ("reason", "row", "cancelled", "intercepted"),
+    [
+        (Reason.CANCELLED, 0, True, False),
+        (Reason.INTERCEPT, 0, False, True),
+        (Reason.CANCELLED, 14, False, False),
+        (Reason.INTERCEPT, 14, False, False),
+        (Reason.NO_ADVICE, 0, False, False),
+    ],
+)
+def test_what_held_an_item_back_is_recorded_unless_a_rule_did(
+    tmp_path: Path, reason: Reason, row: int, cancelled: bool, intercepted: bool
+) -> None:
+    plant = Plant(1)
+    with Journal.open(tmp_path) as journal:
+        plant.begin(journal)
+        item = plant._open_item(0, 1)
+        plant._event(Kind.SCAN, line=0, item=1, **plant._read())
+        plant._tell(item, reason, 3, NONE_16, {"row": row})
+        plant.flush(journal)
+        journal.sync()
+    project(tmp_path)
+    with Reader(tmp_path) as reader:
+        (parcel,) = reader.parcels("2025-11-10")
+        assert (bool(parcel.advice and parcel.advice.cancelled), parcel.intercepted) == (cancelled, intercepted)
+        assert reader.parcels("2025-11-11") == []
+        with pytest.raises(ValueError, match="month"):
+            reader.parcels("2025-13-01")
