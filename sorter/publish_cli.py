@@ -25,7 +25,7 @@ from sorter.wire.control import Unreachable
 from sorter.words import local
 
 NICENESS: Final = 10  # a plan is compiled beside a belt that runs
-LOOK_S: Final = 2.0
+LOOK_S: Final = 1.0
 _MINUTE_NS: Final = 60 * 10**9
 _DAY_NS: Final = 24 * 60 * _MINUTE_NS
 

@@ -12,7 +12,7 @@ from sorter.rulebook.cells import NO_WORD, CellError, Spans, Vocabulary, Words
 from sorter.rulebook.crosscheck import CROSSCHECKS
 from sorter.rulebook.findings import Fault, Rejected
 from sorter.rulebook.mistakes import Mistake
-from sorter.rulebook.tables import NOTE, TABLES, Cells, Sheet
+from sorter.rulebook.tables import NOTE, TABLES, Cells, Sheet, plain
 
 T = TypeVar("T")
 PATTERN_TEXT_MAX: Final = 200
@@ -26,6 +26,7 @@ def check_sheets(
     Raises Rejected with these and all that is found here.
     """
     found = list(errors)
+    told = {(fault.table, fault.row, fault.column) for fault in errors if fault.row and fault.column}
     names = _Names(sheets, lines)
     tables = {
         table: tuple(read(_Row(table, row, found), names) for row in sheets[table].rows) if table in sheets else ()
@@ -35,6 +36,7 @@ def check_sheets(
     for look, needed in CROSSCHECKS.items():
         if needed <= sheets.keys():
             found += [fault for fault in look(checked) if fault.table in sheets]
+    found = [*errors, *(one for one in found[len(errors) :] if (one.table, one.row, one.column) not in told)]
     if found:
         order = list(_READERS)
         found.sort(key=lambda each: (order.index(each.table) if each.table in order else -1, each.row))
@@ -96,7 +98,7 @@ def _titles(sheet: Sheet, column: str) -> dict[str, str]:
     codes: dict[str, set[str]] = {}
     if column == next(iter(TABLES[sheet.table])):
         for row in sheet.rows:
-            codes.setdefault(row.texts.get("name", ""), set()).add(row.texts[column])
+            codes.setdefault(plain(row.texts.get("name", "")), set()).add(row.texts[column])
     return {title: code for title, (code, *others) in codes.items() if title not in cells.ANY and not others}
 
 
@@ -192,7 +194,7 @@ SEGMENTS: Final = ("一段码", "二段码", "三段码")
 
 
 def _sort_code(row: _Row, names: _Names) -> rows.SortCode:
-    segments = [row.take(column, _segment, "") for column in SEGMENTS]
+    segments = [row.take(column, segment_text, "") for column in SEGMENTS]
     blank = [row.texts[column] in cells.ANY for column in SEGMENTS]
     for column, is_blank, next_blank in zip(SEGMENTS, blank, blank[1:], strict=False):
         if is_blank and not next_blank:
@@ -209,7 +211,7 @@ def _sort_code(row: _Row, names: _Names) -> rows.SortCode:
 _NO_SEGMENT: Final = re.compile(r"[^0-9A-Za-z./]")
 
 
-def _segment(text: str) -> str:
+def segment_text(text: str) -> str:
     if text in cells.ANY:
         return ""
     if "-" in text:

@@ -257,9 +257,10 @@ CROSSCHECKS: Final[Mapping[Callable[[Checked], list[Fault]], frozenset[str]]] = 
 
 
 _PATTERNS_OVERLAP: Final = Sentence(
-    "条码 {code} 同时符合 {a}（第{row_a}行）和 {b}（第{row_b}行）的运单格式；有预报时以预报为准，没有预报就分不清，能写窄就写窄",
-    "the code {code} fits formats of both {a} (row {row_a}) and {b} (row {row_b}); the advice tells them apart, without one nobody can;"
-    " write them narrower if you can",
+    "条码 {code} 同时符合 {a}（第{row_a}行）和 {b}（第{row_b}行）的运单格式；"
+    "有预报时以预报为准，没有预报就分不清，能写窄就写窄",
+    "the code {code} fits formats of both {a} (row {row_a}) and {b} (row {row_b}); the advice tells them apart, "
+    "without one nobody can; write them narrower if you can",
 )
 _NO_CHUTE_ON_LINE: Final = Sentence(
     "路向 {lane} 在分拣线 {line} 没有格口；那条线上去 {lane} 的件只能转到最大圈数",

@@ -481,6 +481,10 @@ class Mistake(Catalogue):
         "文件是空的；第一行要写列名：{columns}",
         "the file is empty; its first row names the columns: {columns}",
     )
+    TOO_MANY_ROWS = (
+        "文件超过 {most} 行；请删去多余的行",
+        "the file has more than {most} rows; delete those that are not needed",
+    )
     NUL_BYTE = (
         "文件里有空字符，不是文本；请另存为“CSV UTF-8”",
         'the file holds a NUL byte, so it is no text; save it again as "CSV UTF-8"',

@@ -19,8 +19,11 @@ from sorter.rulebook import mistakes
 from sorter.rulebook.findings import Fault
 from sorter.rulebook.mistakes import Mistake, Wrong
 
-FILE_BYTES_MAX: Final = 64 << 20
+FILE_BYTES_MAX: Final = 32 << 20
+ROWS_MAX: Final = 300_000
 NOTE: Final = "note"
+FREE: Final = frozenset({"name", NOTE})
+"""Columns that only people read."""
 
 Columns = Mapping[str, tuple[str, ...]]
 """Column -> the other headers it may have."""
@@ -286,13 +289,13 @@ def by_header(columns: Columns) -> dict[str, str]:
 
 def parse(table: str, text: str, columns: Columns, *, source: str = "") -> tuple[Sheet, list[Fault]]:
     """As parse_records, of the text of a CSV file. Raises Unreadable also when the quotes do not close."""
-    return parse_records(table, _records(text), columns, source=source)
+    return parse_records(table, records_of(text), columns, source=source)
 
 
 def parse_records(
     table: str, records: Iterator[tuple[int, list[str]]], columns: Columns, *, source: str, title: str = ""
 ) -> tuple[Sheet, list[Fault]]:
-    """The sheet of (row number, plain cells), and what is wrong with its headers and the number of its cells.
+    """The sheet of (row number, settled cells), and what is wrong with its headers and the number of its cells.
 
     `source` and `title` as in Sheet. Raises Unreadable when a column is missing.
     """
@@ -316,7 +319,7 @@ def parse_records(
             found.append(Fault(table, row, "", said, source, title, address(beyond, row)))
         texts = dict.fromkeys((*columns, NOTE), "")
         for place, column in places.items():
-            texts[column] = cells[place] if place < len(cells) else ""
+            texts[column] = folded(column, cells[place]) if place < len(cells) else ""
         rows.append(Cells(row, texts))
     return Sheet(table, rows, source, title, by_column, tuple(headers)), found
 
@@ -327,7 +330,7 @@ def delimiter(text: str) -> str:
     return max(",;\t", key=first.count)
 
 
-def _records(text: str) -> Iterator[tuple[int, list[str]]]:
+def records_of(text: str) -> Iterator[tuple[int, list[str]]]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter(text), strict=True)
     at = 0
     while True:
@@ -338,15 +341,27 @@ def _records(text: str) -> Iterator[tuple[int, list[str]]]:
             return
         except csv.Error as error:
             raise Unreadable(Mistake.QUOTE_LEFT_OPEN.about(), at) from error
-        yield at, [plain(cell) for cell in cells]
+        if at > ROWS_MAX:
+            raise Unreadable(Mistake.TOO_MANY_ROWS.about(most=ROWS_MAX), at)
+        yield at, [settled(cell) for cell in cells]
+
+
+def settled(cell: str) -> str:
+    """A cell's text without what cannot be seen: no marks of zero width, no blanks around it."""
+    if cell.isascii():
+        return cell.strip()
+    return "".join(char for char in cell if unicodedata.category(char) != "Cf").strip()
 
 
 def plain(cell: str) -> str:
-    """A cell's text without what cannot be seen: NFKC, no marks of zero width, no blanks around it."""
-    if cell.isascii():
-        return cell.strip()
-    text = unicodedata.normalize("NFKC", cell)
-    return "".join(char for char in text if unicodedata.category(char) != "Cf").strip()
+    """A settled text in its plain form (NFKC), so that full-width letters and signs are the common ones."""
+    text = settled(cell)
+    return text if text.isascii() else settled(unicodedata.normalize("NFKC", text))
+
+
+def folded(column: str, cell: str) -> str:
+    """A cell as its column takes it: plain, but for what people read."""
+    return settled(cell) if column in FREE else plain(cell)
 
 
 def _places(headers: list[str], columns: Columns) -> tuple[dict[int, str], dict[int, Said]]:

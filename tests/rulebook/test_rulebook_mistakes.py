@@ -137,6 +137,7 @@ def of_parts() -> Iterator[Said]:
     tries: list[Callable[[], object]] = [
         *(lambda pattern=pattern: waybills.parse(pattern) for pattern, _ in test_rulebook_waybill.WRONG),
         lambda: waybills.compile_patterns([waybills.parse("B(((A*){24}){24}){24}")]),
+        lambda: list(tables.records_of("\n" * (tables.ROWS_MAX + 1))),
         lambda: Vocabulary(mistakes.LANE, mistakes.KNOWN, map(str, range(100, 120))).find("elsewhere"),
     ]
     for attempt in tries:
@@ -343,7 +344,7 @@ def test_cells_are_named_as_the_spreadsheet_shows_them(tmp_path: Path) -> None:
     assert str(fault) == (
         'rules.csv row 4, column weight_g (G4): "3kg" is not a range of grams; write 3000, without unit'
     )
-    assert fault.told("zh") == "rules.csv 第4行 “重量(克)”列（G4）：“3kg”不是克数的范围；不带单位，写 3000"
+    assert fault.told("zh") == "rules.csv 第4行 “重量（克）”列（G4）：“3kg”不是克数的范围；不带单位，写 3000"
     assert fault.as_json("zh") == {
         "table": "rules",
         "row": 4,

@@ -201,7 +201,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     write(tmp_path)
     os.truncate(tmp_path / "rules.csv", tables.FILE_BYTES_MAX + (1 << 20))
     (error,) = errors_of(tmp_path)
-    assert error.message("en") == "the file has 65 MB; the most is 64 MB"
+    assert error.message("en") == "the file has 33 MB; the most is 32 MB"
 
 
 def test_an_empty_folder_tells_of_every_table(tmp_path: Path) -> None:
