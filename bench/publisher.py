@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from contextlib import closing
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,11 @@ from sorter.wire.control import Control
 READY_S: Final = 60.0
 
 
+def now_ns(daemon: Control) -> int:
+    """The daemon's time."""
+    return int(daemon.call("plan.version")["t_ns"])
+
+
 def main() -> None:
     """Every publish has another note in the last row, so each is a version of its own."""
     site, period_s = load(Path(sys.argv[1])), float(sys.argv[2])
@@ -30,9 +36,9 @@ def main() -> None:
     for number in count(1):
         table.write_text(f"{header.rstrip()},note\n{rest},{number}\n", encoding="utf-8")
         with closing(Control(site.wire.control, timeout_s=READY_S)) as control:
-            act = publishing.publish(site, Order("bench", str(number), int(control.call("plan")["t_ns"])))
-            wanted, turn = publishing.in_force(site, act.at_ns)
-            publishing.hand_over(control, wanted.checked, turn)
+            order = Order("bench", str(number), partial(now_ns, control))
+            act = publishing.publish(site, order, publishing.names_in_use(control))
+            publishing.settle(site, order.clock(), control)
         print(act.version, flush=True)
         due_s += period_s
         time.sleep(max(0.0, due_s - time.monotonic()))

@@ -64,9 +64,16 @@ class Daemon:
     """One hub's decisions. One thread; call `turn` for ever."""
 
     def __init__(
-        self, standing: Standing, sort_plan: SortPlan, journal: Journal, sockets: Sockets, clocks: Clocks
+        self,
+        standing: Standing,
+        sort_plan: SortPlan,
+        journal: Journal,
+        sockets: Sockets,
+        clocks: Clocks,
+        *,
+        turn: tuple[int, int] = (0, 0),
     ) -> None:
-        """Go on from where a journal left off, with `sort_plan` in force from now.
+        """Go on from where a journal left off, with `sort_plan` in force from now; `turn` as in Orders.
 
         Whatever is on the belt gets its time-out anew: the daemon was away.
         """
@@ -78,7 +85,7 @@ class Daemon:
         self._clients = Clients.known(clients(standing.state), sort_plan.names)
         self._names = sort_plan.names
         self._intake = Intake(sort_plan.names)
-        self._orders = Orders(self._intake, standing, self.traffic)
+        self._orders = Orders(self._intake, standing, self.traffic, turn)
         self._waiting: deque[Waiting] = deque()
         self._heard: dict[int, Client] = {}  # clients with a message in this batch
         self._greeted: list[Client] = []  # clients with a hello in this batch

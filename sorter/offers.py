@@ -10,11 +10,10 @@ from typing import Any, Final, NamedTuple
 
 from sorter import limits
 from sorter.core.bundle import bind
-from sorter.core.prepared import EXAMPLE, prepare
+from sorter.core.prepared import EXAMPLE, hold_together, prepare
 from sorter.records import Names, SortPlan, plan_from_bytes
 from sorter.wire.frames import Refuse
 
-PART_BYTES_MAX: Final = limits.FRAME_BYTES_MAX // 2
 _KEPT: Final = ("carriers", "stations", "townships", "services", "lanes", "lines", "chutes")
 
 
@@ -51,23 +50,23 @@ class Offers:
             self._parts += part
         return {"digest": self._digest, "bytes": len(self._parts)}
 
-    def whole(self, args: dict[str, Any], names: Names) -> Offered | Refuse:
-        """The plan handed over, if it is the one meant by `digest` and `version` and fits beside `names`.
+    def whole(self, version: object, names: Names) -> Offered | Refuse:
+        """The plan handed over, if it is whole, of this version, and fits beside `names`.
 
         A refusal keeps the parts: whoever handed them over may go on or begin anew.
         """
-        digest, version = args.get("digest"), args.get("version")
         data = bytes(self._parts)
-        if hashlib.sha256(data).hexdigest() != digest:
-            sentence = f"{len(data)} bytes are here and their hash is not {str(digest)[:12]}; hand the plan over again"
+        if hashlib.sha256(data).hexdigest() != self._digest:
+            sentence = f"{len(data)} bytes are here and their hash is not that of the plan; hand the plan over again"
             return Refuse(error="hash_mismatch", detail=sentence)
         try:
             sort_plan = plan_from_bytes(data)
+            hold_together(sort_plan)
             bind(EXAMPLE, prepare(sort_plan.plan))
-        except (TypeError, ValueError) as error:
-            return Refuse(error="bad_plan", detail=f"this plan cannot sort: {error}"[:300])
+        except Exception as error:  # noqa: BLE001 # whatever bytes came, the daemon goes on by the plan it has
+            return Refuse(error="bad_plan", detail=f"this plan cannot sort: {type(error).__name__} {error}"[:300])
         if sort_plan.version != version:
-            sentence = f"the plan is version {sort_plan.version[:12]}, not {str(version)[:12]}; publish it again"
+            sentence = f"the plan here is version {sort_plan.version[:12]}, not {str(version)[:12]}; hand yours over"
             return Refuse(error="hash_mismatch", detail=sentence)
         if not _keeps(sort_plan.names, names):
             return Refuse(error="stale_plan", detail="another plan took force meanwhile; compile for its names again")

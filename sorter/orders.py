@@ -62,19 +62,21 @@ class Pending(NamedTuple):
 class Orders:
     """The control socket's side of the daemon."""
 
-    def __init__(self, intake: Intake, standing: Standing, traffic: Traffic) -> None:
+    def __init__(self, intake: Intake, standing: Standing, traffic: Traffic, turn: tuple[int, int]) -> None:
+        """`turn` is that of the plan in force: when the history's last act was noted, and from when the plan holds."""
         self._intake, self._standing, self._traffic = intake, standing, traffic
         self._pending: list[Pending] = []
         self._replies: list[tuple[bytes, Reply]] = []
         self._t_ns = 0  # of the last frame
         self._told: dict[str, dict[str, Any]] = {}  # answers of this turn
         self._offers = Offers()
-        self._turn = [0, 0]  # of the plan that was published last: acts in the history, from when it holds
+        self._turn = turn
         self._published: tuple[bytes, int, Offered] | None = None  # who ordered it, and the plan that is to take force
         self._accepted: SortPlan | None = None  # the last of these; in force when its batch is stepped
         self._answers: dict[str, Callable[[], dict[str, Any]]] = {
             "status": self._status,
             "plan": self._plan,
+            "plan.version": self._version,
         }
         self._plans = {"plan.offer": self._offer, "plan.publish": self._publish}
         self._acts: dict[str, Callable[[dict[str, Any], int], Act]] = {
@@ -177,22 +179,22 @@ class Orders:
 
     def _publish(self, peer: bytes, message: Command) -> Refuse | None:
         """It opens the next batch: this one was begun under the plan in force."""
-        turn = message.args.get("turn")
+        version, turn = message.args.get("version"), message.args.get("turn")
         if not isinstance(turn, list) or [type(part) for part in turn] != [int, int]:
-            return Refuse(error="bad_command", detail="turn: give [acts in the history, from when it holds]")
+            return Refuse(error="bad_command", detail="turn: give [when the last act was noted, from when it holds]")
+        if (turn[0], turn[1]) < self._turn:
+            return Refuse(error="overtaken", detail="a plan that was published later sorts already")
         if self._published is not None:
             return Refuse(error="busy", detail="another plan is just taking force; publish again")
-        if turn < self._turn:
-            return Refuse(error="overtaken", detail="a plan that was published later sorts already")
         latest = self._accepted or self._sort_plan
-        offered = self._offers.whole(message.args, latest.names)
-        if isinstance(offered, Refuse):
-            return offered
-        self._turn = turn
-        if offered.sort_plan.version == latest.version:
+        if version == latest.version:
             self._replies.append((peer, Reply(id=message.id, ok=True, result={"accepted": 0, "refused": []})))
         else:
+            offered = self._offers.whole(version, latest.names)
+            if isinstance(offered, Refuse):
+                return offered
             self._published, self._accepted = (peer, message.id, offered), offered.sort_plan
+        self._turn = turn[0], turn[1]
         return None
 
     # acts: each puts events into the batch
@@ -281,13 +283,11 @@ class Orders:
             for held in core.trip_loads(self._standing.state)
         ]
 
+    def _version(self) -> dict[str, Any]:
+        return {"version": self._sort_plan.version, "number": self._standing.plan_number, "t_ns": self._t_ns}
+
     def _plan(self) -> dict[str, Any]:
-        return {
-            "version": self._sort_plan.version,
-            "number": self._standing.plan_number,
-            "t_ns": self._t_ns,
-            "names": self._names(),
-        }
+        return self._version() | {"names": self._names()}
 
     def _names(self) -> dict[str, Any]:
         return {key: list(values) for key, values in self._sort_plan.names._asdict().items()}

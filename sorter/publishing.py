@@ -7,16 +7,17 @@ the history alone; the daemon is told, and a daemon that is down reads the same 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from sorter.reasons import Sentence
+from sorter.reasons import Declined, Sentence
 from sorter.records import Names, plan_to_bytes
 from sorter.rulebook import Checked, compile_plan, history, versions
 from sorter.rulebook.check import check_sheets
 from sorter.rulebook.compile import version
-from sorter.rulebook.history import ONCE, Act, Deed, NotAllowed
+from sorter.rulebook.diff import Change, row_changes
+from sorter.rulebook.history import ONCE, Act, Deed, Force, NotAllowed
 from sorter.rulebook.reading import read_tables
 from sorter.rulebook.tables import Sheet
 from sorter.rulebook.workbook import Book
@@ -28,9 +29,8 @@ TRIES: Final = 5  # another may publish in between
 DRAFT: Final = "draft"
 CURRENT: Final = "current"
 DAEMON: Final = "sorter run"
-_FIRST: Final = "first start"
-_NEW_LINES: Final = "site.toml has changed"
-_AGAIN: Final = {"stale_plan", "busy", "hash_mismatch"}  # somebody else handed a plan over at the same time
+_FIRST: Final = "首次启动 first start"
+_AGAIN: Final = {"stale_plan", "busy", "no_plan", "hash_mismatch"}  # somebody else handed one over at the same time
 
 _NOTHING_NEW: Final = Sentence(
     "规则表与正在使用的方案 {version} 完全相同，没有可发布的内容",
@@ -39,6 +39,19 @@ _NOTHING_NEW: Final = Sentence(
 _NOTHING: Final = Sentence(
     "还没有发布过方案；先运行 sorter rules publish", "nothing was published yet; run sorter rules publish first"
 )
+_OVERTAKEN: Final = Sentence(
+    "方案 {version} 没有启用：另一个后发布的方案已在使用；用 sorter rules history 查看",
+    "plan {version} did not take force: one that was published later sorts; look at sorter rules history",
+)
+_BUSY: Final = Sentence(
+    "方案 {version} 已记录但还没有启用：正有别的方案在启用；稍后会自动启用",
+    "plan {version} is noted but not in force yet: others are just taking force; it follows by itself",
+)
+_NOT_TAKEN: Final = Sentence(
+    "方案 {version} 已记录，但分拣程序没有启用它：{why}",
+    "plan {version} is noted, but the daemon did not put it in force: {why}",
+)
+_NO_ACT: Final = Sentence("历史里没有第{number}号", "the history has no number {number}")
 _NO_EARLIER: Final = Sentence("没有更早的方案可以恢复", "there is no earlier plan to go back to")
 
 
@@ -47,7 +60,7 @@ class Order(NamedTuple):
 
     by: str
     why: str
-    now_ns: int
+    clock: Callable[[], int]  # site time in nanoseconds
     at_ns: int = 0  # 0: now
     daily_min: int = ONCE
 
@@ -55,8 +68,8 @@ class Order(NamedTuple):
 class Turn(NamedTuple):
     """Where a plan stands in the history: of two that are handed over, the later counts, whichever comes first."""
 
-    acts: int  # that its reader had seen
-    from_ns: int
+    noted_ns: int  # time of the last act that its reader had seen
+    from_ns: int  # since when it is in force
 
 
 class Wanted(NamedTuple):
@@ -66,7 +79,18 @@ class Wanted(NamedTuple):
     checked: Checked
 
 
-def source(site: Site, name: str, now_ns: int) -> Book:
+class Due(NamedTuple):
+    """What sorts by the history at a moment."""
+
+    wanted: Wanted
+    turn: Turn
+
+
+class NotTaken(Declined):
+    """The daemon did not take a plan; what was noted in the history stays noted."""
+
+
+def source(site: Site, name: str, clock: Callable[[], int]) -> Book:
     """The tables that `name` means: draft, current, the beginning of a version, or a folder or .xlsx file.
 
     Raises NotAllowed, NoVersion, HistoryDamaged, Rejected.
@@ -74,10 +98,10 @@ def source(site: Site, name: str, now_ns: int) -> Book:
     if name == DRAFT:
         return read_tables(site.rules)
     if name == CURRENT:
-        return Book(dict(in_force(site, now_ns)[0].sheets), [], [])
+        return Book(dict(in_force(site, clock()).wanted.sheets), [], [])
     if Path(name).exists():
         return read_tables(Path(name))
-    return Book(dict(stored(site, name).sheets), [], [])
+    return Book(dict(stored(site, versions.find(versions.kept(site.plans), name)).sheets), [], [])
 
 
 def draft(site: Site) -> Wanted:
@@ -86,131 +110,172 @@ def draft(site: Site) -> Wanted:
     return Wanted(book.sheets, check_sheets(book.sheets, site.lines, site.utc_offset_ns, book.faults))
 
 
-def publish(site: Site, order: Order) -> Act:
+def publish(site: Site, order: Order, names: Names | None = None) -> Act:
     """Keep the draft and note it: in force from `order.at_ns` on, or proposed where the site wants four eyes.
 
-    Raises Rejected, NotAllowed when it is in force already, HistoryDamaged.
+    `names`: those in use, beside which it must fit. Raises Rejected, NotAllowed when it is in force
+    already, HistoryDamaged; then nothing is noted.
     """
     wanted = draft(site)
+    compile_plan(wanted.checked, names)
     name = versions.save(site.plans, wanted.sheets, wanted.checked)
     deed = Deed.PROPOSE if site.four_eyes else Deed.PUBLISH
 
-    def act(acts: list[Act]) -> Act:
-        force = history.in_force(acts, order.now_ns, site.utc_offset_ns)
-        is_now = order.at_ns <= order.now_ns and order.daily_min == ONCE
+    def act(acts: list[Act], now_ns: int) -> Act:
+        force = history.in_force(acts, now_ns, site.utc_offset_ns)
+        is_now = order.at_ns <= now_ns and order.daily_min == ONCE
         if is_now and force and force.version == name:
             raise NotAllowed(_NOTHING_NEW.about(version=name[:12]))
         return _act(deed, name, order)
 
-    return history.append(site.plans, act)
+    return history.append(site.plans, order.clock, act)
 
 
-def approve(site: Site, number: int, order: Order) -> Act:
-    """The second person's yes. Raises NotAllowed, HistoryDamaged."""
-    return history.append(site.plans, lambda acts: history.approval(acts, number, order.by, order.why, order.now_ns))
+def approve(site: Site, number: int, order: Order, names: Names | None = None) -> Act:
+    """The second person's yes. Raises NotAllowed, NoVersion, Rejected, HistoryDamaged; then nothing is noted."""
+
+    def act(acts: list[Act], _now_ns: int) -> Act:
+        approval = history.approval(acts, number, order.by, order.why)
+        compile_plan(stored(site, approval.version).checked, names)
+        return approval
+
+    return history.append(site.plans, order.clock, act)
 
 
 def cancel(site: Site, number: int, order: Order) -> Act:
     """Take back what waits or is to come. Raises NotAllowed, HistoryDamaged."""
 
-    def act(acts: list[Act]) -> Act:
-        return history.cancellation(
-            acts, number, order.by, order.why, now_ns=order.now_ns, offset_ns=site.utc_offset_ns
-        )
+    def act(acts: list[Act], now_ns: int) -> Act:
+        offset_ns = site.utc_offset_ns
+        return history.cancellation(acts, number, order.by, order.why, now_ns=now_ns, offset_ns=offset_ns)
 
-    return history.append(site.plans, act)
+    return history.append(site.plans, order.clock, act)
 
 
-def rollback(site: Site, order: Order, beginning: str = "") -> Act:
-    """Put an earlier version in force again, by default the one before that in force. Needs no second person.
+def rollback(site: Site, order: Order, beginning: str = "", names: Names | None = None) -> Act:
+    """Put a plan in force again that has been so before, by default the last other one. Needs no second person.
 
-    Raises NotAllowed, NoVersion, HistoryDamaged.
+    Raises NotAllowed, NoVersion, Rejected, HistoryDamaged; then nothing is noted.
     """
 
-    def act(acts: list[Act]) -> Act:
-        name = versions.find(site.plans, beginning or _before(site, acts, order.now_ns))
-        versions.load(site.plans, name)
+    def act(acts: list[Act], now_ns: int) -> Act:
+        known = history.sorted_by(acts, now_ns, site.utc_offset_ns)
+        name = versions.find(known, beginning) if beginning else _before(site, acts, now_ns)
+        compile_plan(stored(site, name).checked, names)
         return _act(Deed.ROLLBACK, name, order)
 
-    return history.append(site.plans, act)
+    return history.append(site.plans, order.clock, act)
 
 
 def _before(site: Site, acts: list[Act], now_ns: int) -> str:
-    """The last version in force that is not the one in force now."""
+    """The last version in force that says something else than the one in force now."""
+
+    def says(force: Force) -> str:
+        return version(stored(site, force.version).checked)
+
     now = force = history.in_force(acts, now_ns, site.utc_offset_ns)
-    while now and force and force.version == now.version:
+    while now and force and (force.version == now.version or says(force) == says(now)):
         force = history.in_force(acts, force.from_ns - 1, site.utc_offset_ns)
     if force is None:
         raise NotAllowed(_NO_EARLIER.about())
     return force.version
 
 
-def opening(site: Site, now_ns: int) -> Checked:
-    """What sorts from a start on: what is in force, or the draft where nothing was ever published.
+def opening(site: Site, now_ns: int, *, is_new: bool) -> Due:
+    """What sorts from a start on. A new site, where nothing was ever noted or sorted, publishes its draft.
 
-    Where site.toml has changed since, the same tables with the new lines become a version of their own.
-    Raises Rejected, NoVersion, HistoryDamaged.
+    Raises NotAllowed when nothing is in force, NoVersion, HistoryDamaged, Rejected.
     """
-    force = history.in_force(history.read(site.plans), now_ns, site.utc_offset_ns)
-    if force is None:
+    if is_new and not history.read(site.plans):
         wanted = draft(site)
-        return _note(site, wanted, Order(DAEMON, _FIRST, now_ns))
-    wanted = stored(site, force.version)
-    if version(wanted.checked) != force.version:
-        return _note(site, wanted, Order(DAEMON, _NEW_LINES, now_ns))
-    return wanted.checked
+        name = versions.save(site.plans, wanted.sheets, wanted.checked)
+        order = Order(DAEMON, _FIRST, lambda: now_ns)
+        act = history.append(site.plans, order.clock, lambda _acts, _now_ns: _act(Deed.PUBLISH, name, order))
+        return Due(wanted, Turn(act.t_ns, act.at_ns))
+    return in_force(site, now_ns)
 
 
-def in_force(site: Site, now_ns: int) -> tuple[Wanted, Turn]:
+def in_force(site: Site, now_ns: int) -> Due:
     """What sorts at a moment. Raises NotAllowed when nothing was published, NoVersion, HistoryDamaged, Rejected."""
     acts = history.read(site.plans)
     force = history.in_force(acts, now_ns, site.utc_offset_ns)
     if force is None:
         raise NotAllowed(_NOTHING.about())
-    return stored(site, force.version), Turn(len(acts), force.from_ns)
+    return Due(stored(site, force.version), Turn(acts[-1].t_ns, force.from_ns))
 
 
-def stored(site: Site, beginning: str) -> Wanted:
-    """A published rule set, read for the lines of site.toml as it is now. Raises NoVersion, Rejected."""
-    sheets, checked = versions.load(site.plans, versions.find(site.plans, beginning))
+def stored(site: Site, name: str) -> Wanted:
+    """A published rule set, read for the lines of site.toml as it is now.
+
+    Where these have changed since, it is a version of its own, and kept too. Raises NoVersion, Rejected.
+    """
+    sheets, checked = versions.load(site.plans, name)
     if (checked.lines, checked.utc_offset_ns) != (site.lines, site.utc_offset_ns):
         checked = check_sheets(sheets, site.lines, site.utc_offset_ns, [])
+        versions.save(site.plans, sheets, checked)
     return Wanted(sheets, checked)
 
 
-def _note(site: Site, wanted: Wanted, order: Order) -> Checked:
-    name = versions.save(site.plans, wanted.sheets, wanted.checked)
-    history.append(site.plans, lambda _: _act(Deed.PUBLISH, name, order))
-    return wanted.checked
-
-
 def _act(deed: Deed, name: str, order: Order) -> Act:
-    at_ns = max(order.at_ns, order.now_ns)
-    return Act(0, order.now_ns, deed, name, order.by, order.why[: history.WHY_TEXT_MAX], at_ns, order.daily_min)
+    return Act(0, 0, deed, name, order.by, order.why, order.at_ns, order.daily_min)
 
 
-def hand_over(control: Control, checked: Checked, turn: Turn) -> int:
+def names_in_use(control: Control) -> Names:
+    """The names beside which a new plan must fit. Raises as Control.call."""
+    return Names(**{key: tuple(values) for key, values in control.call("plan")["names"].items()})
+
+
+def hand_over(control: Control, due: Due) -> int:
     """Bring a rule set to the running daemon; returns the plan's number once it is in force and on disk.
 
-    One that a later turn has overtaken changes nothing. Raises Rejected when it does not fit beside the names in use,
-    and as Control.call.
+    Raises NotTaken when a later one sorts, or others keep coming in between; Rejected when it does
+    not fit beside the names in use; and as Control.call.
     """
-    name = version(checked)
+    name = version(due.wanted.checked)
     for _ in range(TRIES):
-        plan = control.call("plan")
-        if plan["version"] == name:
-            break
-        names = Names(**{key: tuple(values) for key, values in plan["names"].items()})
-        sort_plan = compile_plan(checked, names)
-        data = plan_to_bytes(sort_plan)
-        digest = hashlib.sha256(data).hexdigest()
-        for at in range(0, len(data), PART_BYTES):
-            control.call("plan.offer", digest=digest, at=at, part=data[at : at + PART_BYTES])
         try:
-            control.call("plan.publish", digest=digest, version=name, turn=list(turn))
+            if control.call("plan.version")["version"] != name:
+                _offer(control, due.wanted.checked)
+            control.call("plan.publish", version=name, turn=list(due.turn))
         except CommandRefused as refusal:
             if refusal.error == "overtaken":
-                break
+                raise NotTaken(_OVERTAKEN.about(version=name[:12])) from refusal
             if refusal.error not in _AGAIN:
-                raise
-    return int(control.call("plan")["number"])
+                raise NotTaken(_NOT_TAKEN.about(version=name[:12], why=refusal.detail)) from refusal
+        else:
+            return int(control.call("plan.version")["number"])
+    raise NotTaken(_BUSY.about(version=name[:12]))
+
+
+def _offer(control: Control, checked: Checked) -> None:
+    data = plan_to_bytes(compile_plan(checked, names_in_use(control)))
+    digest = hashlib.sha256(data).hexdigest()
+    for at in range(0, len(data), PART_BYTES):
+        control.call("plan.offer", digest=digest, at=at, part=data[at : at + PART_BYTES])
+
+
+class Settled(NamedTuple):
+    """How things stand after an act."""
+
+    sorts: Force | None  # what the history calls for; None: nothing yet
+    plan: int | None  # the daemon's number for it; None: no daemon answered
+    then: Force | None  # what takes force next
+
+
+def settle(site: Site, now_ns: int, daemon: Control | None) -> Settled:
+    """Bring what the history calls for to the daemon, if there is one. Raises as in_force and hand_over."""
+    acts = history.read(site.plans)
+    sorts = history.in_force(acts, now_ns, site.utc_offset_ns)
+    plan = hand_over(daemon, in_force(site, now_ns)) if daemon and sorts else None
+    return Settled(sorts, plan, history.next_change(acts, now_ns, site.utc_offset_ns))
+
+
+def changes_of(site: Site, acts: Sequence[Act], number: int) -> list[Change]:
+    """The rows that an act's version has otherwise than the one in force before it. Raises NotAllowed, NoVersion."""
+    act = next((act for act in acts if act.number == number), None)
+    if act is None:
+        raise NotAllowed(_NO_ACT.about(number=number))
+    before = history.in_force(acts[: number - 1], act.t_ns, site.utc_offset_ns)
+    if before is None:
+        return []
+    return row_changes(stored(site, before.version).checked, stored(site, act.version).checked)

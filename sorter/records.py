@@ -339,8 +339,9 @@ def plan_to_bytes(sort_plan: SortPlan) -> bytes:
 
 
 def plan_from_bytes(data: bytes) -> SortPlan:
-    """The inverse of plan_to_bytes. Raises ValueError when `data` is no plan."""
+    """The inverse of plan_to_bytes. Raises ValueError when `data` is no plan, or would take too much memory."""
     try:
+        _hold_size(data)
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         texts = json.loads(arrays.pop("texts").tobytes())
@@ -348,6 +349,14 @@ def plan_from_bytes(data: bytes) -> SortPlan:
         return SortPlan(texts["version"], _unflat("plan", Plan, arrays), names)
     except (KeyError, OSError, EOFError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"these {len(data)} bytes are not a compiled sort plan: {error}") from error
+
+
+def _hold_size(data: bytes) -> None:
+    """Raises ValueError when the zip would take more memory than any plan."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        size = sum(part.file_size for part in archive.infolist())
+    if size > limits.PLAN_UNPACKED_MAX:
+        raise ValueError(f"unpacked it has {size >> 20} MB; the most is {limits.PLAN_UNPACKED_MAX >> 20}")
 
 
 _PARTS: Final[dict[str, type[Any]]] = {"waybills": Waybills, "table": Table, "sort_codes": SortCodes}

@@ -26,7 +26,7 @@ from sorter.clock import Clock
 from sorter.core.state import counts, digest
 from sorter.daemon import Clocks, Daemon, Sockets
 from sorter.ledger.journal import DiskFull, Journal, JournalError, read
-from sorter.publishing import opening
+from sorter.publishing import Turn, opening
 from sorter.reasons import Declined
 from sorter.records import SortPlan
 from sorter.replay import Standing, restore
@@ -65,7 +65,7 @@ def serve(site: Site, clock_text: str) -> None:
             log.warning("a torn record was cut: %s at byte %d", journal.cut.path, journal.cut.offset)
         standing = restore(read(site.ledger))
         _check_time(standing, clock)
-        sort_plan = _plan_for(site, standing, clock.now_ns())
+        sort_plan, turn = _plan_for(site, standing, clock.now_ns())
         for name in ("devices", "control", "live"):
             check_address(name, getattr(site.wire, name), site.keys)
         context = stack.enter_context(zmq.Context())
@@ -74,10 +74,10 @@ def serve(site: Site, clock_text: str) -> None:
         control = stack.enter_context(closing(Router(site.wire.control, name="control", context=context, keys=keys)))
         live = stack.enter_context(closing(Publisher(site.wire.live, name="live", context=context, keys=keys)))
         sockets = Sockets(devices, control, lambda idle_ms: wait((devices, control), idle_ms))
-        daemon = Daemon(standing, sort_plan, journal, sockets, Clocks(clock.now_ns, time.monotonic_ns))
+        daemon = Daemon(standing, sort_plan, journal, sockets, Clocks(clock.now_ns, time.monotonic_ns), turn=turn)
         companions = (
             stack.enter_context(closing(_Projection(site))),
-            stack.enter_context(closing(_Timetable(site, clock_text))),
+            stack.enter_context(closing(_Timetable(site))),
         )
         _be_steady()
         log.info("ready: plan %s, %d events so far", sort_plan.version[:12], standing.next_seq)
@@ -109,16 +109,17 @@ def _check_time(standing: Standing, clock: Clock) -> None:
         )
 
 
-def _plan_for(site: Site, standing: Standing, now_ns: int) -> SortPlan:
+def _plan_for(site: Site, standing: Standing, now_ns: int) -> tuple[SortPlan, Turn]:
     """The plan in force by the history; the journal's last one when that cannot be had, so that the belt goes on."""
     last = standing.sort_plan
     try:
-        return compile_plan(opening(site, now_ns), last.names if last else None)
+        due = opening(site, now_ns, is_new=last is None)
+        return compile_plan(due.wanted.checked, last.names if last else None), due.turn
     except (Rejected, Declined, OSError) as error:
         if last is None:
             raise
         log.error("sorting goes on by plan %s, because the one in force is refused:\n%s", last.version[:12], error)
-        return last
+        return last, Turn(0, 0)
 
 
 def _be_steady() -> None:
@@ -217,8 +218,8 @@ class _Companion:
 class _Timetable(_Companion):
     """What hands over a plan when its time has come."""
 
-    def __init__(self, site: Site, clock_text: str) -> None:
-        super().__init__("timetable", "sorter.timetable", str(site.folder), f"--clock={clock_text}")
+    def __init__(self, site: Site) -> None:
+        super().__init__("timetable", "sorter.timetable", str(site.folder), str(os.getpid()))
 
 
 class _Projection(_Companion):

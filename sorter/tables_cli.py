@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from sorter import publishing
-from sorter.publish_cli import site_now_ns
+from sorter.publish_cli import clock_of
 from sorter.publishing import DRAFT
 from sorter.reasons import Declined, Language, Sentence
 from sorter.rulebook import Rejected, carrier_sheet, writing
@@ -61,7 +61,7 @@ def export(path: Path, plan: str, folder: Path, language: Language, as_json: boo
     """Write the tables to PATH: one workbook if it ends with .xlsx, else a folder of CSV."""
     with refusals(language):
         site = load_site(folder)
-        book = publishing.source(site, plan, site_now_ns(site))
+        book = publishing.source(site, plan, clock_of(site))
         if book.faults:
             raise Rejected(book.faults)
         hold_new(path)

@@ -21,6 +21,7 @@ from sorter.demo import DemoFailed
 from sorter.init import FolderInUse
 from sorter.ledger.journal import JournalError
 from sorter.ledger.reader import NotReady
+from sorter.publishing import NotTaken
 from sorter.reasons import Declined, Language
 from sorter.rulebook import Rejected
 from sorter.site import Site, SiteRefused
@@ -75,6 +76,8 @@ def refusals(language: Language = "en") -> Iterator[None]:
     """Whatever an operator can cause becomes a sentence and an exit code."""
     try:
         yield
+    except NotTaken as error:
+        fail(FAILURE, error.said.told(language))
     except Declined as error:
         fail(REFUSED, error.said.told(language))
     except Rejected as error:
@@ -86,8 +89,13 @@ def refusals(language: Language = "en") -> Iterator[None]:
 
 
 def account() -> str:
-    """Whose account this is, whatever the environment says."""
-    return pwd.getpwuid(os.getuid()).pw_name
+    """Whose account this is, also behind sudo; no one but root can say otherwise."""
+    asked = os.environ.get("SUDO_UID", "") if os.getuid() == 0 else ""
+    uid = int(asked) if asked.isdecimal() else os.getuid()
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
 
 
 def control(site: Site, timeout_s: float = ANSWER_S) -> Control:
@@ -98,7 +106,7 @@ def control(site: Site, timeout_s: float = ANSWER_S) -> Control:
 def order(site: Site, verb: str, **args: Any) -> Any:
     """Give the running daemon an order and return its answer."""
     with closing(control(site)) as daemon:
-        return daemon.call(verb, by=os.environ.get("USER", f"uid {os.getuid()}"), **args)
+        return daemon.call(verb, by=account(), **args)
 
 
 def carry_out(site: Site, verb: str, **args: Any) -> Any:

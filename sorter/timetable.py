@@ -15,11 +15,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from sorter.clock import Clock
-from sorter.publishing import hand_over, in_force
+from sorter.publishing import Due, Turn, Wanted, hand_over, stored
 from sorter.reasons import Declined
 from sorter.rulebook import Rejected, history
-from sorter.rulebook.history import Act, Force
+from sorter.rulebook.compile import version
+from sorter.rulebook.history import Act
 from sorter.site import Site, load
 from sorter.wire.control import CommandRefused, Control
 
@@ -29,58 +29,80 @@ LOOK_S: Final = 0.25
 AGAIN_S: Final = 2.0
 ANSWER_S: Final = 10.0
 NICENESS: Final = 10
+AHEAD_NS: Final = 60 * 10**9
+READ_MAX: Final = 4  # rule sets kept in memory
 
 
 class Timetable:
-    """What the history calls for, and what was handed over of it."""
+    """Holds what the daemon sorts by against what the history calls for."""
 
-    def __init__(self, site: Site, clock: Clock) -> None:
-        self._site, self._clock = site, clock
+    def __init__(self, site: Site) -> None:
+        self._site = site
         self._seen: tuple[int, int] | None = None  # the history's size and time of change
         self._acts: list[Act] = []
-        self._done: Force | None = None
+        self._read: dict[str, Wanted] = {}  # by version
+        self._told = ""
 
     def look(self) -> float:
-        """Hand over what has become due; returns how many seconds to wait before the next look."""
+        """Hand over what is due and does not sort yet; returns how many seconds to wait before the next look."""
         try:
-            force = history.in_force(self._read(), self._clock.now_ns(), self._site.utc_offset_ns)
-            if force is not None and force != self._done:
-                self._hand_over(force)
-                self._done = force
+            with closing(self._control()) as daemon:
+                running = daemon.call("plan.version")
+                due = self._due(int(running["t_ns"]))
+                if due and version(due.wanted.checked) != running["version"]:
+                    hand_over(daemon, due)
         except (Declined, Rejected, CommandRefused, OSError) as error:
-            log.error("the plan in force was not handed over; next try in %.0f s: %s", AGAIN_S, error)
+            self._tell(str(error))
             return AGAIN_S
+        self._told = ""
         return LOOK_S
 
-    def _read(self) -> list[Act]:
+    def _control(self) -> Control:
+        key = self._site.keys / "control.secret" if self._site.keys else None
+        return Control(self._site.wire.control, key=key, timeout_s=ANSWER_S)
+
+    def _due(self, now_ns: int) -> Due | None:
+        acts, offset_ns = self._history(), self._site.utc_offset_ns
+        coming = history.next_change(acts, now_ns, offset_ns)
+        if coming and coming.from_ns - now_ns < AHEAD_NS:
+            self._wanted(coming.version)  # so that it need not be read when its time has come
+        force = history.in_force(acts, now_ns, offset_ns)
+        return Due(self._wanted(force.version), Turn(acts[-1].t_ns, force.from_ns)) if force else None
+
+    def _history(self) -> list[Act]:
         path = self._site.plans / history.FILE_NAME
         seen = (found.st_size, found.st_mtime_ns) if path.exists() and (found := path.stat()) else None
         if seen != self._seen:
             self._acts, self._seen = history.read(self._site.plans), seen
         return self._acts
 
-    def _hand_over(self, force: Force) -> None:
-        key = self._site.keys / "control.secret" if self._site.keys else None
-        with closing(Control(self._site.wire.control, key=key, timeout_s=ANSWER_S)) as control:
-            if control.call("plan")["version"] != force.version:  # else whoever published did it himself
-                wanted, turn = in_force(self._site, self._clock.now_ns())
-                hand_over(control, wanted.checked, turn)
+    def _wanted(self, name: str) -> Wanted:
+        if name not in self._read:
+            while len(self._read) >= READ_MAX:
+                del self._read[next(iter(self._read))]
+            self._read[name] = stored(self._site, name)
+        return self._read[name]
+
+    def _tell(self, message: str) -> None:
+        """Once, however often it is tried again."""
+        if message != self._told:
+            log.error("the plan in force was not handed over; it is tried every %.0f s: %s", AGAIN_S, message)
+        self._told = message
 
 
 def main() -> None:
     """End with SIGTERM, or when whoever started it is gone."""
     parser = argparse.ArgumentParser(prog="python -m sorter.timetable", description=__doc__)
     parser.add_argument("site", type=Path, help="the folder that holds site.toml")
-    parser.add_argument("--clock", default="", help="as that of the daemon")
+    parser.add_argument("parent", type=int, help="the process that it ends with")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     asked: list[signal.Signals] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda got, _: asked.append(signal.Signals(got)))
     os.nice(NICENESS)
-    parent = os.getppid()
-    timetable = Timetable(load(arguments.site), Clock.from_text(arguments.clock))
-    while not asked and os.getppid() == parent:
+    timetable = Timetable(load(arguments.site))
+    while not asked and os.getppid() == arguments.parent:
         time.sleep(timetable.look())
 
 

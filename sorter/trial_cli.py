@@ -12,7 +12,7 @@ import click
 
 from sorter import publishing
 from sorter.ledger.reader import Reader
-from sorter.publish_cli import Minute, site_now_ns
+from sorter.publish_cli import Minute, clock_of
 from sorter.publishing import CURRENT, DRAFT
 from sorter.reasons import Declined, Language, Sentence
 from sorter.records import NONE_16, SortPlan
@@ -66,9 +66,9 @@ traffic_option = click.option(
 )
 
 
-def checked_of(site: Site, name: str, now_ns: int) -> tuple[Checked, list[Finding]]:
+def checked_of(site: Site, name: str) -> tuple[Checked, list[Finding]]:
     """The checked rows of a plan's name, and what reading them found worth a look. Raises as publishing.source."""
-    book = publishing.source(site, name, now_ns)
+    book = publishing.source(site, name, clock_of(site))
     return check_sheets(book.sheets, site.lines, site.utc_offset_ns, book.faults), book.findings
 
 
@@ -84,9 +84,8 @@ def check(plan: str, folder: Path, language: Language, as_json: bool) -> None:
     """
     with refusals(language):
         site = load_site(folder)
-        now_ns = site_now_ns(site) if plan == CURRENT else 0
         try:
-            checked, findings = checked_of(site, plan, now_ns)
+            checked, findings = checked_of(site, plan)
             version = compile_plan(checked, None).version
         except Rejected as rejected:
             faults = [fault.as_json(language) for fault in rejected.errors]
@@ -143,7 +142,7 @@ def explain(
     """
     with refusals(language):
         site = load_site(folder)
-        checked, _ = checked_of(site, plan, site_now_ns(site))
+        checked, _ = checked_of(site, plan)
         question = asked_of_ledger(site, waybill) if waybill else Question()
         typed = {name: value for name, value in given.items() if value not in (None, ())}
         if "weekday" in typed:
@@ -195,8 +194,7 @@ def diff(*, old: str, new: str, traffic: str, folder: Path, language: Language, 
     """
     with refusals(language):
         site = load_site(folder)
-        now_ns = site_now_ns(site)
-        before, after = (checked_of(site, name, now_ns)[0] for name in (old, new))
+        before, after = (checked_of(site, name)[0] for name in (old, new))
         changes = row_changes(before, after)
         old_plan = compile_plan(before, None)
         moves = traffic_diff(old_plan, compile_plan(after, old_plan.names), traffic_of(site, traffic, old_plan))
@@ -233,7 +231,7 @@ def two_pass(
     """
     with refusals(language):
         site = load_site(folder)
-        book = publishing.source(site, DRAFT, 0)
+        book = publishing.source(site, DRAFT, clock_of(site))
         checked = check_sheets(book.sheets, site.lines, site.utc_offset_ns, book.faults)
         chutes = passes.free_chutes(checked, line, numbers(without))
         fixed = read_pins(pins, checked) if pins else []

@@ -21,9 +21,11 @@ from sorter.records import (
     Bits,
     Bytes,
     Ints32,
+    Names,
     Plan,
     Rows,
     SortCodes,
+    SortPlan,
     Table,
     Target,
     Waybills,
@@ -107,10 +109,7 @@ class Prepared(NamedTuple):
 
 
 def prepare(plan: Plan) -> Prepared:
-    """Raises ValueError when the plan is larger than sorter.limits allows, or names what it does not have.
-
-    Kernels index their state by a plan unasked.
-    """
+    """Raises ValueError when the plan is larger than sorter.limits allows: kernels index their state by it unasked."""
     sizes = {
         "stations": (len(plan.station_lane), limits.STATIONS_MAX),
         "lanes": (len(plan.lane_spill), limits.LANES_MAX),
@@ -122,7 +121,6 @@ def prepare(plan: Plan) -> Prepared:
     for name, (count, most) in sizes.items():
         if count > most:
             raise ValueError(f"the plan has {count} {name}; the core takes {most}")
-    _hold_together(plan)
     return _prepared(plan)
 
 
@@ -133,19 +131,14 @@ def _prepared(plan: Plan) -> Prepared:
     return Prepared(automaton, rules, **fields)
 
 
-def _hold_together(plan: Plan) -> None:
-    """Raises ValueError when an array is not as long as another says, or an index leads nowhere."""
-    lanes, chutes, lines = len(plan.lane_spill), len(plan.chute_line), len(plan.lines)
-    lengths = {
-        "trip_at": (len(plan.trip_at), lanes + 1),
-        "trips": (len(plan.trips), int(plan.trip_at[-1])),
-        "chute_at": (len(plan.chute_at), lines * lanes + 1),
-        "lane_chutes": (len(plan.lane_chutes), int(plan.chute_at[-1])),
-        "chute_lane": (len(plan.chute_lane), chutes),
-        "chute_capacity": (len(plan.chute_capacity), chutes),
-        "exception_chute": (plan.exception_chute.size, lines * REASON_COUNT),
-    }
-    for name, (length, wanted) in (lengths | _table_lengths(plan.table, len(plan.station_lane))).items():
+def hold_together(sort_plan: SortPlan) -> None:
+    """Raises ValueError when an array is not as long as another says, or an index leads nowhere.
+
+    Kernels index by a plan unasked, so one that comes from outside passes here first. An array of
+    fewer dimensions than it should have raises IndexError.
+    """
+    plan, names = sort_plan.plan, sort_plan.names
+    for name, length, wanted in _lengths(plan, names):
         if length != wanted:
             raise ValueError(f"{name} has {length} entries, not {wanted}")
     for name, indices, size, may_be_none in _indices(plan):
@@ -157,6 +150,40 @@ def _hold_together(plan: Plan) -> None:
             raise ValueError(f"{name} goes back")
 
 
+def _lengths(plan: Plan, names: Names) -> Iterator[tuple[str, int, int]]:
+    """Of each array its length, and what others say it must be."""
+    lanes, chutes, lines = len(names.lanes), len(names.chutes), len(names.lines)
+    table, codes, waybills = plan.table, plan.sort_codes, plan.waybills
+    rows, words = len(table.row), max(1, -(-len(table.row) // 64))
+    yield "station_lane", len(plan.station_lane), len(names.stations)
+    yield "lane_spill", len(plan.lane_spill), lanes
+    yield "trip_at", len(plan.trip_at), lanes + 1
+    yield "trips", len(plan.trips), int(plan.trip_at[-1])
+    yield "chute_at", len(plan.chute_at), lines * lanes + 1
+    yield "lane_chutes", len(plan.lane_chutes), int(plan.chute_at[-1])
+    for name in ("chute_line", "chute_lane", "chute_capacity"):
+        yield name, len(getattr(plan, name)), chutes
+    yield "exception_chute", plan.exception_chute.size, lines * REASON_COUNT
+    yield "lines", len(plan.lines), lines
+    yield "services", plan.services, len(names.services)
+    for name in ("key_lo", "carrier", "station"):
+        yield f"sort_codes.{name}", len(getattr(codes, name)), len(codes.key_hi)
+    for name in ("target", "target_kind"):
+        yield f"table.{name}", len(getattr(table, name)), rows
+    vectors = {
+        "station": len(names.stations),
+        "kind": 2 * len(names.services) * len(names.carriers),
+        "weight": len(table.weight_edges) + 2,
+        "length": len(table.length_edges) + 2,
+        "minute": 7 * (len(table.minute_edges) + 1),
+    }
+    for name, count in vectors.items():
+        yield f"table.{name}", len(getattr(table, name)), count
+        yield f"words of table.{name}", getattr(table, name).shape[1], words
+    yield "waybills.classes", len(waybills.classes), 256
+    yield "waybills.accepts", len(waybills.accepts), waybills.next_state.shape[0]
+
+
 def _indices(plan: Plan) -> Iterator[tuple[str, NDArray[Any], int, bool]]:
     """Each array of indices, how many there are of what it names, and whether none may be meant."""
     lanes, chutes, lines = len(plan.lane_spill), len(plan.chute_line), len(plan.lines)
@@ -166,24 +193,11 @@ def _indices(plan: Plan) -> Iterator[tuple[str, NDArray[Any], int, bool]]:
     yield "chute_line", plan.chute_line, lines, True
     yield "chute_lane", plan.chute_lane, lanes, True
     yield "exception_chute", plan.exception_chute, chutes, True
+    yield "waybills.next_state", plan.waybills.next_state, len(plan.waybills.next_state), False
+    yield "waybills.patterns", plan.waybills.patterns["carrier"], plan.table.kind.shape[0] // (2 * plan.services), False
     yield "sort_codes", plan.sort_codes.station, len(plan.station_lane), False
     for kind, size in ((Target.LANE, lanes), (Target.CHUTE, chutes), (Target.REJECT, REASON_COUNT)):
         yield f"target {kind.name}", plan.table.target[plan.table.target_kind == kind], size, False
-
-
-def _table_lengths(table: Table, stations: int) -> dict[str, tuple[int, int]]:
-    rows, words = len(table.row), table.station.shape[1]
-    vectors = (table.kind, table.weight, table.length, table.minute)
-    return {
-        "table.station": (len(table.station), stations),
-        "table.weight": (len(table.weight), len(table.weight_edges) + 2),
-        "table.length": (len(table.length), len(table.length_edges) + 2),
-        "table.minute": (len(table.minute), 7 * (len(table.minute_edges) + 1)),
-        "table.target": (len(table.target), rows),
-        "table.target_kind": (len(table.target_kind), rows),
-        "table words": (words, max(1, -(-rows // 64))),
-        "table words of a dimension": (sum(vector.shape[1] for vector in vectors), words * len(vectors)),
-    }
 
 
 def _automaton(waybills: Waybills) -> Automaton:

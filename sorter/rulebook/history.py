@@ -90,15 +90,18 @@ def read(folder: Path) -> list[Act]:
         return _acts(path, file)[0]
 
 
-def append(folder: Path, make: Callable[[list[Act]], Act]) -> Act:
-    """Write the act that `make` makes of those before, on disk when this returns.
+def append(folder: Path, clock: Callable[[], int], make: Callable[[list[Act], int], Act]) -> Act:
+    """Write the act that `make` makes of those before and of the time, on disk when this returns.
 
-    Whoever else writes waits meanwhile. What `make` raises leaves the file as it was.
-    Raises HistoryDamaged and OSError.
+    Whoever else writes waits meanwhile, and an act's time is always later than that of the act
+    before it. What `make` raises leaves the file as it was. Raises HistoryDamaged and OSError.
     """
     with _locked(folder / FILE_NAME) as file:
         acts, chain, whole = _acts(folder / FILE_NAME, file)
-        act = make(acts)._replace(number=len(acts) + 1)
+        now_ns = max(clock(), acts[-1].t_ns + 1 if acts else 0)
+        act = make(acts, now_ns)
+        why = " ".join(act.why.split())[:WHY_TEXT_MAX]
+        act = act._replace(number=len(acts) + 1, t_ns=now_ns, at_ns=max(act.at_ns, now_ns), why=why)
         file.seek(whole)
         file.truncate()
         file.write(_line(act, chain))
@@ -110,7 +113,7 @@ def append(folder: Path, make: Callable[[list[Act]], Act]) -> Act:
 @contextmanager
 def _locked(path: Path) -> Iterator[BinaryIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o664)
     with os.fdopen(handle, "r+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield file
@@ -151,15 +154,14 @@ def _acts(path: Path, file: BinaryIO) -> tuple[list[Act], str, int]:
     return acts, chain, whole
 
 
-def approval(acts: Sequence[Act], number: int, by: str, why: str, now_ns: int) -> Act:
+def approval(acts: Sequence[Act], number: int, by: str, why: str) -> Act:
     """The second person's act. Raises NotAllowed when it is the author's, or nothing waits by this number."""
     proposal = next((act for act in waiting(acts) if act.number == number), None)
     if proposal is None:
         raise NotAllowed(_NO_PROPOSAL.about(number=number))
     if proposal.by == by:
         raise NotAllowed(_SAME_PERSON.about(number=number, by=by))
-    at_ns = max(proposal.at_ns, now_ns)
-    return Act(0, now_ns, Deed.APPROVE, proposal.version, by, why, at_ns, proposal.daily_min, number)
+    return Act(0, 0, Deed.APPROVE, proposal.version, by, why, proposal.at_ns, proposal.daily_min, number)
 
 
 def cancellation(acts: Sequence[Act], number: int, by: str, why: str, *, now_ns: int, offset_ns: int) -> Act:
@@ -178,8 +180,19 @@ def waiting(acts: Sequence[Act]) -> list[Act]:
 
 
 def to_come(acts: Sequence[Act], now_ns: int, offset_ns: int) -> list[Act]:
-    """What takes force later, and what does so every day."""
-    return [act for act in _effective(acts) if act.daily_min != ONCE or _last_ns(act, now_ns, offset_ns) is None]
+    """What takes force later, and what does so every day; of those at one minute of the day the last."""
+    found = _effective(acts)
+    daily = {act.daily_min: act.number for act in found if act.daily_min != ONCE}
+    return [
+        act
+        for act in found
+        if (daily[act.daily_min] == act.number if act.daily_min != ONCE else _last_ns(act, now_ns, offset_ns) is None)
+    ]
+
+
+def sorted_by(acts: Sequence[Act], now_ns: int, offset_ns: int) -> set[str]:
+    """The versions that were in force at some time until now."""
+    return {act.version for act in _effective(acts) if _last_ns(act, now_ns, offset_ns) is not None}
 
 
 def in_force(acts: Sequence[Act], now_ns: int, offset_ns: int) -> Force | None:

@@ -7,7 +7,7 @@ import gzip
 import json
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -20,13 +20,16 @@ from sorter.rulebook.rows import Checked
 from sorter.rulebook.tables import Cells, Sheet
 
 SUFFIX: Final = ".rules.gz"
-_FORMAT: Final = 1
 _PREFIX_MIN: Final = 4
 
 _DAMAGED: Final = Sentence(
     "方案文件 {file} 损坏或被改过（{why}），不启用。请从备份恢复，或重新发布",
     "the plan's file {file} is damaged or was changed ({why}), so it is not used. "
     "Restore it from a backup, or publish again",
+)
+_NO_LONGER: Final = Sentence(
+    "版本 {version} 不再符合现在的检查，不能启用：{fault}",
+    "version {version} no longer passes the checks, so it cannot be used: {fault}",
 )
 _WRONG_HASH: Final = Sentence("内容与文件名的校验值不符", "its rows do not give the hash that names it")
 _UNREADABLE: Final = Sentence("无法读出", "it cannot be read")
@@ -49,7 +52,7 @@ def save(folder: Path, sheets: Mapping[str, Sheet], checked: Checked) -> str:
     """
     name = version(checked)
     path = folder / (name + SUFFIX)
-    if not path.exists():
+    if not _is_whole(folder, name):
         folder.mkdir(parents=True, exist_ok=True)
         beside = folder / f".{name}.{os.getpid()}"
         try:
@@ -65,6 +68,14 @@ def save(folder: Path, sheets: Mapping[str, Sheet], checked: Checked) -> str:
     return name
 
 
+def _is_whole(folder: Path, name: str) -> bool:
+    try:
+        load(folder, name)
+    except NoVersion:
+        return False
+    return True
+
+
 def load(folder: Path, name: str) -> tuple[dict[str, Sheet], Checked]:
     """A rule set as it was published. Raises NoVersion when it is missing or not what its name says."""
     path = folder / (name + SUFFIX)
@@ -77,16 +88,23 @@ def load(folder: Path, name: str) -> tuple[dict[str, Sheet], Checked]:
         checked = check_sheets(sheets, lines, packed["utc_offset_ns"], [])
     except FileNotFoundError as error:
         raise NoVersion(_MISSING.about(version=name[:12])) from error
-    except (OSError, EOFError, zlib.error, KeyError, TypeError, ValueError, AttributeError, Rejected) as error:
+    except Rejected as error:
+        raise NoVersion(_NO_LONGER.about(version=name[:12], fault=error.errors[0].said)) from error
+    except (OSError, EOFError, zlib.error, KeyError, TypeError, ValueError, AttributeError) as error:
         raise NoVersion(_DAMAGED.about(file=path.name, why=_UNREADABLE)) from error
     if version(checked) != name:
         raise NoVersion(_DAMAGED.about(file=path.name, why=_WRONG_HASH))
     return sheets, checked
 
 
-def find(folder: Path, beginning: str) -> str:
-    """The one version that begins so. Raises NoVersion."""
-    found = sorted(path.name.removesuffix(SUFFIX) for path in folder.glob("*" + SUFFIX))
+def kept(folder: Path) -> set[str]:
+    """Every version that is there."""
+    return {path.name.removesuffix(SUFFIX) for path in folder.glob("*" + SUFFIX)}
+
+
+def find(names: Iterable[str], beginning: str) -> str:
+    """The one of `names` that begins so. Raises NoVersion."""
+    found = sorted(names)
     fitting = [name for name in found if name.startswith(beginning.lower())]
     if len(beginning) < _PREFIX_MIN or not fitting:
         raise NoVersion(_MISSING.about(version=beginning))
@@ -97,7 +115,6 @@ def find(folder: Path, beginning: str) -> str:
 
 def _pack(sheets: Mapping[str, Sheet], checked: Checked) -> bytes:
     content = {
-        "format": _FORMAT,
         "lines": {name: list(line) for name, line in checked.lines.items()},
         "utc_offset_ns": checked.utc_offset_ns,
         "tables": {table: [[row.at, row.texts] for row in sheet.rows] for table, sheet in sheets.items()},

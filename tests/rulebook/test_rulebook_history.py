@@ -23,10 +23,10 @@ def act(deed: Deed = Deed.PUBLISH, **changes: Any) -> Act:
 
 
 def written(folder: Path, *acts: Act) -> list[Act]:
-    return [history.append(folder, partial(last, made)) for made in acts]
+    return [history.append(folder, lambda: START_NS, partial(last, made)) for made in acts]
 
 
-def last(made: Act, _before: list[Act]) -> Act:
+def last(made: Act, _before: list[Act], _now_ns: int) -> Act:
     return made
 
 
@@ -36,9 +36,13 @@ def test_nothing_was_published() -> None:
 
 
 def test_acts_come_back_as_written(tmp_path: Path) -> None:
-    acts = written(tmp_path, act(why="“脆李”\n航班"), act(daily_min=360, by="王"))
-    assert [each.number for each in acts] == [1, 2]
+    long = "“脆李”\n 航班" + "长" * 1000
+    acts = written(tmp_path, act(why=long), act(daily_min=360, by="王"), act(at_ns=START_NS + 9))
+    assert [each.number for each in acts] == [1, 2, 3]
     assert history.read(tmp_path) == acts
+    assert acts[0].why == long.replace("\n", "")[: history.WHY_TEXT_MAX]
+    assert [each.t_ns - START_NS for each in acts] == [0, 1, 2]  # later than the one before, whatever the clock says
+    assert [each.at_ns - START_NS for each in acts] == [0, 1, 9]  # never before it was noted
 
 
 @given(cut=st.integers(0, 10**6))
@@ -84,7 +88,7 @@ def test_a_removed_line_is_seen(tmp_path: Path) -> None:
 
 def append_many(folder: Path, count: int) -> None:
     for _ in range(count):
-        history.append(folder, lambda acts: act(why=str(len(acts))))
+        history.append(folder, lambda: START_NS, lambda acts, _now_ns: act(why=str(len(acts))))
 
 
 def test_two_who_write_at_once_wait_for_each_other(tmp_path: Path) -> None:
@@ -102,7 +106,7 @@ def test_what_is_refused_writes_nothing(tmp_path: Path) -> None:
     written(tmp_path, act())
     before = (tmp_path / history.FILE_NAME).read_bytes()
     with pytest.raises(NotAllowed):
-        history.append(tmp_path, lambda acts: history.approval(acts, 7, "wang", "", START_NS))
+        history.append(tmp_path, lambda: 0, lambda acts, _now_ns: history.approval(acts, 7, "wang", ""))
     assert (tmp_path / history.FILE_NAME).read_bytes() == before
 
 
@@ -113,15 +117,15 @@ def numbered(*acts: Act) -> list[Act]:
 def test_the_author_cannot_approve() -> None:
     acts = numbered(act(), act(Deed.PROPOSE, version="b" * 64, at_ns=START_NS + 5))
     with pytest.raises(NotAllowed, match="another person"):
-        history.approval(acts, 2, "li", "", START_NS + 9)
+        history.approval(acts, 2, "li", "")
     with pytest.raises(NotAllowed, match="no proposal 1"):
-        history.approval(acts, 1, "wang", "", START_NS + 9)
+        history.approval(acts, 1, "wang", "")
     assert history.in_force(acts, START_NS + 9, OFFSET_NS) == Force(START_NS, 1, "a" * 64)
-    acts = numbered(*acts, history.approval(acts, 2, "wang", "看过", START_NS + 9))
-    assert history.in_force(acts, START_NS + 9, OFFSET_NS) == Force(START_NS + 9, 3, "b" * 64)
+    acts = numbered(*acts, history.approval(acts, 2, "wang", "看过"))
+    assert history.in_force(acts, START_NS + 9, OFFSET_NS) == Force(START_NS + 5, 3, "b" * 64)
     assert history.waiting(acts) == []
     with pytest.raises(NotAllowed):
-        history.approval(acts, 2, "wang", "", START_NS + 10)
+        history.approval(acts, 2, "wang", "")
 
 
 def test_what_is_to_come_can_be_cancelled_and_what_has_come_not() -> None:
@@ -137,6 +141,24 @@ def test_what_is_to_come_can_be_cancelled_and_what_has_come_not() -> None:
         history.cancellation(acts, 1, "li", "", now_ns=START_NS + 9, offset_ns=OFFSET_NS)
     with pytest.raises(NotAllowed):
         history.cancellation(acts, 2, "li", "", now_ns=START_NS + 100, offset_ns=OFFSET_NS)
+
+
+def test_what_sorted_before_is_known() -> None:
+    acts = numbered(
+        act(version="a"),
+        act(Deed.PROPOSE, version="b"),
+        act(version="c", at_ns=START_NS + 100),
+        act(version="d", daily_min=(START_NS + OFFSET_NS) // MINUTE_NS % 1440 + 1),
+        act(version="e"),
+        act(Deed.CANCEL, of=5),
+    )
+    assert history.sorted_by(acts, START_NS + 99, OFFSET_NS) == {"a"}
+    assert history.sorted_by(acts, START_NS + MINUTE_NS, OFFSET_NS) == {"a", "c", "d"}
+
+
+def test_of_daily_plans_at_one_minute_the_last_is_listed() -> None:
+    acts = numbered(act(daily_min=360), act(daily_min=360, version="b" * 64), act(daily_min=361))
+    assert [each.number for each in history.to_come(acts, START_NS, OFFSET_NS)] == [2, 3]
 
 
 def test_waves_take_turns_every_day() -> None:

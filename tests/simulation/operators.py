@@ -23,7 +23,7 @@ NONSENSE: Final = (
     Command(id=0, verb="intercept.add", args={"waybills": []}),
     Command(id=0, verb="advice.load", args={"rows": [["SF00000000"], 7, None]}),
     Command(id=0, verb="plan.offer", args={"digest": "00", "at": 0, "part": b"no plan"}),
-    Command(id=0, verb="plan.publish", args={"digest": "00", "version": "", "turn": [99, 0]}),
+    Command(id=0, verb="plan.publish", args={"version": "", "turn": [99, 0]}),
     Command(id=0, verb="fly"),
 )
 
@@ -66,7 +66,7 @@ class Operator:
         data = plan_to_bytes(sort_plan)
         digest = hashlib.sha256(data).hexdigest()
         self.ask("plan.offer", {"digest": digest, "at": 0, "part": data})
-        self.ask("plan.publish", {"digest": digest, "version": sort_plan.version, "turn": [turn, 0]})
+        self.ask("plan.publish", {"version": sort_plan.version, "turn": [turn, 0]})
 
     def talk_nonsense(self) -> None:
         """Order what cannot be."""

@@ -108,11 +108,14 @@ def test_export_edit_check_diff_publish_rollback(desk: Desk) -> None:
     back = desk.json("rollback", "--why", "货车坏了")
     assert back["version"] == first["version"]
     assert desk.json("rollback")["version"] == second["version"]
-    acts = desk.json("history")
+    acts = desk.json("history")["acts"]
     assert [act["deed"] for act in acts] == ["publish", "publish", "rollback", "rollback"]
     assert [act["state"] for act in acts] == ["", "", "", "in_force"]
     assert acts[1]["why"] == "五公斤以上走货运"
     assert "货车坏了" in desk.sorter("history", language="zh")
+    (change,) = desk.json("history", "2")["changes"]
+    assert change["cells"] == {"weight_g": ["3001..20000", "5001..20000"]}
+    assert "5001..20000" in desk.sorter("history", "2")
     assert before["rules.csv"] != desk.tables()["rules.csv"]
 
 
@@ -183,13 +186,14 @@ def test_four_eyes(desk: Desk) -> None:
     proposed = desk.json("publish", "--why", "改名")
     assert (proposed["deed"], proposed["state"]) == ("propose", "proposed")
     assert "另一个人批准" in desk.sorter("approve", str(proposed["number"]), code=3, language="zh")
+    assert "there is no version" in desk.sorter("rollback", proposed["version"], code=3)
     site = load(desk.hub.folder)
     with pytest.raises(NotAllowed):
-        publishing.approve(site, proposed["number"], Order(proposed["by"], "", proposed["t_ns"]))
-    act = publishing.approve(site, proposed["number"], Order("second", "看过", proposed["t_ns"] + 1))
+        publishing.approve(site, proposed["number"], Order(proposed["by"], "", lambda: 0))
+    act = publishing.approve(site, proposed["number"], Order("second", "看过", lambda: 0))
     assert act.deed == Deed.APPROVE
-    assert desk.json("history")[-1]["state"] == "in_force"
-    assert publishing.in_force(site, proposed["t_ns"] + 1)[0].checked.lanes[-9].name == "城区一"
+    assert desk.json("history")["acts"][-1]["state"] == "in_force"
+    assert publishing.in_force(site, act.t_ns).wanted.checked.lanes[-9].name == "城区一"
 
 
 def test_what_is_timed_can_be_cancelled(desk: Desk) -> None:
@@ -198,10 +202,12 @@ def test_what_is_timed_can_be_cancelled(desk: Desk) -> None:
     assert timed["state"] == "timed"
     daily = desk.json("publish", "--at", "14:00", "--daily", "--why", "下午波次")
     assert daily["daily_min"] == 14 * 60
-    assert [act["state"] for act in desk.json("history")][1:] == ["to_come", "to_come"]
+    assert [act["state"] for act in desk.json("history")["acts"]][1:] == ["to_come", "daily"]
     for number in (timed["number"], daily["number"]):
         assert desk.json("cancel", str(number))["state"] == "cancelled"
-    assert "to_come" not in [act["state"] for act in desk.json("history")]
+    assert {act["state"] for act in desk.json("history")["acts"]} == {"in_force", ""}
     assert "neither waiting" in desk.sorter("cancel", "1", code=3)
     assert desk.sorter("publish", "--daily", code=2)
+    assert "has passed" in desk.sorter("publish", "--at", "2020-01-01 06:00", code=2)
+    assert "is not a time" in desk.sorter("publish", "--at", "2026-02-30 06:00", code=2)
     assert "is not a time" in desk.sorter("publish", "--at", "25:00", code=2)
