@@ -96,6 +96,11 @@ class Hub:
         self._plan_at = min(self._plan_at + 1, len(self._sort_plans) - 1)
         return self._sort_plans[self._plan_at], self._plan_at
 
+    @property
+    def newest(self) -> SortPlan:
+        """What was published last."""
+        return self._sort_plans[self._plan_at]
+
     _restart_ns = SECOND
     _stalled_until_ns = 0
 

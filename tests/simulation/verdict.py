@@ -192,6 +192,8 @@ def judge(world: World, hub: Hub, lines: list[Line], log: Log, operator: Operato
     _check_reports(world, story, log)
     _check_items(world, story, lines, log)
     _check_sums(world, story, standing)
+    if standing.sort_plan is None or standing.sort_plan.version != hub.newest.version:
+        world.violated(f"plan {standing.plan_number} sorts, which is not the one published last")
     if digest(standing.state) != live:
         world.violated("the replay ends in another state than the daemon")
     return story.events
