@@ -22,11 +22,10 @@ from sorter.rulebook.history import DAY_NS, MINUTE_NS, ONCE, Act, Deed
 from sorter.site import Site
 from sorter.site import load as load_site
 from sorter.terminal import account, control, json_option, language_option, refusals, site_option, tell
-from sorter.wire.control import Control, Unreachable
+from sorter.wire.control import Control, is_listened_at
 from sorter.words import local
 
 NICENESS: Final = 10  # a plan is compiled beside a belt that runs
-LOOK_S: Final = 2.0
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 
 _IN_FORCE: Final = Sentence("方案 {version} 已启用（历史第{number}号）", "plan {version} is in force (number {number})")
@@ -114,15 +113,11 @@ class Hub:
     """A site as whoever publishes meets it: with its daemon, or with this machine's clock where none answers."""
 
     def __init__(self, site: Site) -> None:
-        """Raises NoAnswer when the daemon is there and too busy to answer."""
+        """Whoever listens is taken for the daemon: what it does not answer raises as Control.call."""
         self.site = site
         self.daemon: Control | None = None
-        with closing(control(site, LOOK_S)) as asked:
-            try:
-                asked.call("plan.version")
-            except Unreachable:
-                return
-        self.daemon = control(site)
+        if is_listened_at(site.wire.control):
+            self.daemon = control(site)
 
     def now_ns(self) -> int:
         """Site time."""

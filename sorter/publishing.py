@@ -99,7 +99,7 @@ def source(site: Site, name: str, clock: Callable[[], int]) -> Book:
         return read_tables(site.rules)
     if name == CURRENT:
         return Book(dict(in_force(site, clock()).wanted.sheets), [], [])
-    if Path(name).exists():
+    if Path(name).exists() or set(name) & {"/", "."}:
         return read_tables(Path(name))
     return Book(dict(stored(site, versions.find(versions.kept(site.plans), name)).sheets), [], [])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Final
 
@@ -16,11 +17,15 @@ from sorter.rulebook.check import check_sheets
 from sorter.rulebook.compile import version
 from sorter.rulebook.reading import read_tables
 from sorter.rulebook.workbook import Book
+from sorter.rulebook.writing import Base
 from sorter.site import Site
 from sorter.site import load as load_site
 from sorter.terminal import json_option, language_option, refusals, site_option, tell
 
 WORKBOOK: Final = ".xlsx"
+TEXT_SUFFIXES: Final = {".csv", ".txt", ".tsv"}
+_HAS_NO_TABLE: Final = {"missing_sheet", "missing_sheet_near", "strange_sheet", "strange_sheet_near"}
+IMPORTS: Final = "imports.json"
 
 _TEMPLATE: Final = Sentence(
     "空白表格在 {path}；填好后用 sorter rules import {path}",
@@ -79,7 +84,7 @@ def hold_new(path: Path) -> None:
 
 
 @click.command(name="import")
-@click.argument("path", type=click.Path(path_type=Path, exists=True))
+@click.argument("path", type=click.Path(path_type=Path))
 @click.option("--carrier", default="", help="Whose sheet of 格口号 and 三段码 this is.")
 @click.option("--replace", is_flag=True, help="Also when the draft was changed since the file was exported.")
 @site_option
@@ -96,29 +101,52 @@ def bring(*, path: Path, carrier: str, replace: bool, folder: Path, language: La
     """
     with refusals(language):
         site = load_site(folder)
-        book = carrier_book(site, path, carrier) if carrier else read_tables(path)
+        book = book_of(site, path, carrier)
         checked = check_sheets(book.sheets, site.lines, site.utc_offset_ns, book.faults)
-        if not replace:
-            hold_unchanged(site, path)
+        base = writing.base_version(path) if path.suffix.casefold() == WORKBOOK else None
+        if base and not replace:
+            hold_unchanged(site, path, base)
         if site.rules.suffix.casefold() == WORKBOOK:
             writing.write_workbook(book.sheets, site.rules, version=DRAFT, language=language)
         else:
             writing.write_folder(book.sheets, site.rules)
+        if base:
+            remember(site, base, writing.digest(book.sheets))
     tell({"plan": version(checked)}, _IMPORTED.about().told(language), as_json=as_json)
 
 
-def carrier_book(site: Site, path: Path, carrier: str) -> Book:
-    """The draft with a carrier's sheet in it. Raises Rejected."""
-    draft = read_tables(site.rules)
+def book_of(site: Site, path: Path, carrier: str) -> Book:
+    """The tables of a file or folder; of a carrier's own sheet, the draft with that in it. Raises Rejected."""
+    is_text = path.is_file() and path.suffix.casefold() in TEXT_SUFFIXES
+    book = Book({}, [], []) if carrier or is_text else read_tables(path)
+    if not path.is_file() or book.sheets or not _HAS_NO_TABLE.issuperset(fault.kind for fault in book.faults):
+        return book
     taken, faults = carrier_sheet.read_carrier_sheet(path)
-    if faults or draft.faults or taken is None:
+    if taken is None and not carrier:
+        return book if book.faults else read_tables(path)
+    draft = read_tables(site.rules)
+    if taken is None or faults or draft.faults:
         raise Rejected([*draft.faults, *faults])
     sheets, wrong = carrier_sheet.join(carrier, taken, draft.sheets)
     return Book(sheets, wrong, [])
 
 
-def hold_unchanged(site: Site, path: Path) -> None:
-    """Raises Declined when the file was exported from a draft that is no longer the draft."""
-    base = writing.base_version(path) if path.suffix.casefold() == WORKBOOK else None
-    if base and base.version == DRAFT and base.digest != writing.digest(read_tables(site.rules).sheets):
+def hold_unchanged(site: Site, path: Path, base: Base) -> None:
+    """Raises Declined when others have changed the draft since the file was exported, or was imported last."""
+    own = {base.digest, imports(site).get(base.digest)}
+    if base.version == DRAFT and writing.digest(read_tables(site.rules).sheets) not in own:
         raise Declined(_CHANGED.about(path=path))
+
+
+def imports(site: Site) -> dict[str, str]:
+    """What a workbook was exported from -> what its last import made of the draft, as digests."""
+    path = site.plans / IMPORTS
+    return dict(json.loads(path.read_bytes())) if path.exists() else {}
+
+
+def remember(site: Site, base: Base, digest: str) -> None:
+    """Note what an import made, so that whoever edits on may import the same file again."""
+    site.plans.mkdir(parents=True, exist_ok=True)
+    beside = site.plans / f".{IMPORTS}.new"
+    beside.write_text(json.dumps(imports(site) | {base.digest: digest}), encoding="ascii")
+    beside.replace(site.plans / IMPORTS)

@@ -33,8 +33,8 @@ from sorter.terminal import REFUSED, json_option, language_option, refusals, sit
 KIND_TOLD_MAX: Final = 4
 
 _RIGHT: Final = Sentence("规则表没有错误；方案 {version}", "the tables have no error; plan {version}")
-_ERRORS: Final = Sentence("{count} 处错误，改正后才能发布", "{count} errors; they must be corrected before publishing")
-_LOOK: Final = Sentence("另有 {count} 处值得看一看：", "{count} things are worth a look:")
+_ERRORS: Final = Sentence("{count} 处错误，改正后才能发布", "errors: {count}; correct them before publishing")
+_LOOK: Final = Sentence("另有 {count} 处值得看一看：", "worth a look: {count}")
 _MORE: Final = Sentence("……同类还有 {count} 处，--json 列出全部", "… and {count} more of this kind; --json lists all")
 _NO_DAY: Final = Sentence(
     "账本里还没有包裹；用 --traffic 指定 parcels.ndjson",

@@ -79,7 +79,7 @@ class _Unread(Vocabulary):
 def _vocabulary(
     what: Sentence, sheets: Mapping[str, Sheet], table: str, column: str, spelling: Callable[[str], str] = str
 ) -> Vocabulary:
-    if table not in sheets:
+    if table not in sheets or not sheets[table].rows:
         return _Unread(what, mistakes.KNOWN, ())
     sheet = sheets[table]
     texts = (spelling(row.texts[column]) for row in sheet.rows)

@@ -196,7 +196,8 @@ class Change(NamedTuple):
     def _header(self, column: str, language: Language) -> str:
         if language == "en":
             return column
-        return "备注" if column == tables.NOTE else next(iter(tables.TABLES[self.table][column]), column)
+        titles = (column, *tables.TABLES[self.table].get(column, ("备注",)))
+        return next((title for title in titles if not title.isascii()), column)
 
     def as_json(self) -> dict[str, Any]:
         """{"kind", "table", "key": {column: text}, "cells": {column: [before, after]}}."""

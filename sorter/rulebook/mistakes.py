@@ -485,6 +485,18 @@ class Mistake(Catalogue):
         "文件超过 {most} 行；请删去多余的行",
         "the file has more than {most} rows; delete those that are not needed",
     )
+    TOO_MANY_COLUMNS = (
+        "表头超过 {most} 列；请删去多余的列",
+        "the header has more than {most} columns; delete those that are not needed",
+    )
+    LINE_TOO_LONG = (
+        "这一行有超过 {most} 个字符，不像表格的一行；请检查文件",
+        "the row has more than {most} characters, which no row of a table has; look at the file",
+    )
+    FOLDER_TOO_LARGE = (
+        "各表合计 {size} MB；最多 {most} MB",
+        "the tables have {size} MB together; the most is {most} MB",
+    )
     NUL_BYTE = (
         "文件里有空字符，不是文本；请另存为“CSV UTF-8”",
         'the file holds a NUL byte, so it is no text; save it again as "CSV UTF-8"',

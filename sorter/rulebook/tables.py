@@ -20,7 +20,11 @@ from sorter.rulebook.findings import Fault
 from sorter.rulebook.mistakes import Mistake, Wrong
 
 FILE_BYTES_MAX: Final = 32 << 20
+FOLDER_BYTES_MAX: Final = 48 << 20
 ROWS_MAX: Final = 300_000
+COLUMNS_MAX: Final = 256
+LINE_TEXT_MAX: Final = 1 << 20
+STRANGE_TOLD_MAX: Final = 8  # headers
 NOTE: Final = "note"
 FREE: Final = frozenset({"name", NOTE})
 """Columns that only people read."""
@@ -168,6 +172,10 @@ def read_folder(folder: Path) -> tuple[dict[str, Sheet], list[Fault]]:
     if not folder.is_dir():
         return {}, [Fault("", 0, "", Mistake.NOT_A_FOLDER.about(folder=folder))]
     files = sorted(path for path in folder.iterdir() if path.suffix.casefold() == ".csv")
+    size = sum(path.stat().st_size for path in files if by_title(path.stem))
+    if size > FOLDER_BYTES_MAX:
+        said = Mistake.FOLDER_TOO_LARGE.about(size=size >> 20, most=FOLDER_BYTES_MAX >> 20)
+        return {}, [Fault("", 0, "", said)]
     sheets, errors = {}, []
     for table, columns in TABLES.items():
         name = f"{table}.csv"
@@ -268,8 +276,13 @@ def _is_gbk_in_disguise(text: str) -> bool:
 
 
 def _known_headers(text: str, columns: Columns) -> int:
-    first = text.lstrip("\r\n").split("\n", 1)[0]
+    first = _first_line(text)
     return max(len(by_header(columns).keys() & set(_keys(first.split(mark)))) for mark in ",;\t")
+
+
+def _first_line(text: str) -> str:
+    start = len(text) - len(text.lstrip("\r\n"))
+    return text[start : start + LINE_TEXT_MAX].split("\n", 1)[0]
 
 
 def header_key(header: str) -> str:
@@ -300,6 +313,8 @@ def parse_records(
     `source` and `title` as in Sheet. Raises Unreadable when a column is missing.
     """
     at, headers = next(((at, cells) for at, cells in records if any(cells)), (1, []))
+    if len(headers) > COLUMNS_MAX:
+        raise Unreadable(Mistake.TOO_MANY_COLUMNS.about(most=COLUMNS_MAX), at)
     places, strange = _places(headers, columns)
     by_column = {column: place for place, column in places.items()}
     missing = [column for column in columns if column not in by_column]
@@ -313,7 +328,9 @@ def parse_records(
     for row, cells in records:
         if not any(cells):
             continue
-        beyond = next((place for place in range(len(headers), len(cells)) if cells[place]), None)
+        beyond = next(
+            (place for place, cell in enumerate(cells) if cell and not "".join(headers[place : place + 1])), None
+        )
         if beyond is not None:
             said = Mistake.BEYOND_LAST_COLUMN.about(text=cells[beyond])
             found.append(Fault(table, row, "", said, source, title, address(beyond, row)))
@@ -326,12 +343,11 @@ def parse_records(
 
 def delimiter(text: str) -> str:
     """What separates the cells of a text's first row: a comma, a semicolon or a tab."""
-    first = text.lstrip("\r\n").split("\n", 1)[0]
-    return max(",;\t", key=first.count)
+    return max(",;\t", key=_first_line(text).count)
 
 
 def records_of(text: str) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter(text), strict=True)
+    reader = csv.reader(_lines(text), delimiter=delimiter(text), strict=True)
     at = 0
     while True:
         at += 1
@@ -344,6 +360,13 @@ def records_of(text: str) -> Iterator[tuple[int, list[str]]]:
         if at > ROWS_MAX:
             raise Unreadable(Mistake.TOO_MANY_ROWS.about(most=ROWS_MAX), at)
         yield at, [settled(cell) for cell in cells]
+
+
+def _lines(text: str) -> Iterator[str]:
+    for at, line in enumerate(io.StringIO(text, newline=""), start=1):
+        if len(line) > LINE_TEXT_MAX:
+            raise Unreadable(Mistake.LINE_TOO_LONG.about(most=LINE_TEXT_MAX), at)
+        yield line
 
 
 def settled(cell: str) -> str:
@@ -383,7 +406,7 @@ def _places(headers: list[str], columns: Columns) -> tuple[dict[int, str], dict[
 
 def _missing(missing: list[str], columns: Columns, strange: list[Said]) -> Said:
     rest: Said | str = ""
-    for said in reversed(strange):
+    for said in reversed(strange[:STRANGE_TOLD_MAX]):
         rest = mistakes.ALSO.about(said=said, rest=rest)
     return Mistake.MISSING_COLUMNS.about(missing=", ".join(missing), columns=", ".join(columns), strange=rest)
 

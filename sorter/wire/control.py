@@ -4,16 +4,19 @@ A command is never sent twice: what came of one that got no answer, the daemon's
 """
 
 import itertools
+import socket
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import zmq
 
 from sorter.wire import frames
 from sorter.wire.endpoints import Context, dealer
 from sorter.wire.frames import Command, Refuse, Reply
+
+KNOCK_S: Final = 2.0
 
 
 class CommandRefused(RuntimeError):
@@ -31,6 +34,16 @@ class Unreachable(ConnectionError):
 
 class NoAnswer(TimeoutError):
     """The command was sent and not answered in time: it may have been carried out."""
+
+
+def is_listened_at(address: str) -> bool:
+    """Whether anybody listens at a tcp or ipc address now; who, and to whom, only a command tells."""
+    kind, _, place = address.partition("://")
+    host, _, port = place.rpartition(":")
+    family, target = (socket.AF_INET, (host, int(port))) if kind == "tcp" else (socket.AF_UNIX, place)
+    with socket.socket(family) as knock:
+        knock.settimeout(KNOCK_S)
+        return knock.connect_ex(target) == 0
 
 
 class Control:

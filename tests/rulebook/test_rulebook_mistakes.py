@@ -99,9 +99,14 @@ def of_files(folder: Path) -> Iterator[Fault]:
     (folder / "lanes.csv").mkdir()
     yield from errors_of(folder)
     (folder / "lanes.csv").rmdir()
-    with (folder / "lanes.csv").open("wb") as file:
-        file.truncate(tables.FILE_BYTES_MAX + 1)
+    (folder / "lanes.csv").write_text("," * (tables.COLUMNS_MAX + 1) + "x")
     yield from errors_of(folder)
+    (folder / "lanes.csv").write_text("," * (tables.LINE_TEXT_MAX + 1))
+    yield from errors_of(folder)
+    for size in (tables.FILE_BYTES_MAX, tables.FOLDER_BYTES_MAX):
+        with (folder / "lanes.csv").open("wb") as file:
+            file.truncate(size + 1)
+        yield from errors_of(folder)
 
 
 def of_advices(folder: Path, names: Names) -> Iterator[Fault]:
@@ -394,7 +399,8 @@ def check_alone(sheet: tables.Sheet) -> Checked:
 
 
 def test_names_of_a_workbook_are_looked_for_on_its_sheets() -> None:
-    lanes = tables.Sheet("lanes", [], "book.xlsx", "路向")
+    lane = dict.fromkeys((*tables.TABLES["lanes"], tables.NOTE), "") | {"lane": "TRUCK"}
+    lanes = tables.Sheet("lanes", [tables.Cells(2, lane)], "book.xlsx", "路向")
     rows = iter([(1, list(tables.TABLES["stations"])), (2, ["V1", "x", "city", "", "BUS"])])
     stations, _ = tables.parse_records("stations", rows, tables.TABLES["stations"], source="book.xlsx", title="站点")
     with pytest.raises(Rejected, match='"BUS" is no lane on sheet 路向') as caught:

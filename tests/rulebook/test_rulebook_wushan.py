@@ -11,8 +11,7 @@ from sorter import rulebook
 from sorter.reasons import REJECTIONS
 from sorter.records import NONE_16, Line, SortPlan
 from sorter.rulebook import tables, waybill
-from sorter.rulebook.rows import FLOWS, LANE_KINDS, REASON_WORDS, STATION_KINDS
-from tests.rulebook.small_site import OFFSET_NS, changed, errors_of, write
+from tests.rulebook.small_site import OFFSET_NS
 
 RULES = Path(sorter.__file__).parent.parent / "rules"
 LOOP = Line(15 * 10**9, 120 * 10**9, 900 * 10**9, 3)
@@ -120,36 +119,3 @@ def test_saved_again_by_a_spreadsheet_it_is_the_same_plan(tmp_path: Path, wushan
         text = (RULES / f"{table}.csv").read_text(encoding="utf-8-sig")
         (tmp_path / f"{table}.csv").write_bytes(text.encode(encoding))
     assert rulebook.load(tmp_path, LINES, OFFSET_NS).version == wushan.version
-
-
-def mistakes() -> list[tuple[str, str, str, str]]:
-    """(table, column, cell, message) of the README's table of mistakes."""
-    found = []
-    for line in (RULES / "README.md").read_text(encoding="utf-8").splitlines():
-        parts = [part.strip().replace("\\|", "|") for part in re.split(r"(?<!\\)\|", line)]
-        if len(parts) == 6 and (place := re.fullmatch(r"([a-z_]+)\.(\w+)", parts[1])):
-            cell = {"空白": "", "换行": "a\nb"}.get(parts[2], parts[2])
-            found.append((place[1], place[2], cell, parts[3].strip("`")))
-    return found
-
-
-def test_each_mistake_in_the_readme_gets_the_message_it_shows(tmp_path: Path) -> None:
-    rows = mistakes()
-    assert len(rows) >= 25
-    for table, column, cell, message in rows:
-        row = 3 if table == "rules" else 2
-        errors = errors_of(write(tmp_path, changed(table, row, column, cell)))
-        if not message:
-            assert errors == []
-            continue
-        assert any((error.table, error.row, error.column) == (table, row, column) for error in errors), (table, cell)
-        assert any(message in error.message("en") for error in errors), (cell, [str(error) for error in errors])
-
-
-def test_the_readme_names_every_table_column_and_kind() -> None:
-    text = (RULES / "README.md").read_text(encoding="utf-8")
-    for table, columns in tables.TABLES.items():
-        assert f"| {table} " in text
-        assert all(f"`{column}`" in text for column in columns)
-    for words in (STATION_KINDS, LANE_KINDS, FLOWS, REASON_WORDS):
-        assert all(re.search(rf"\b{word}\b", text) for word in words)

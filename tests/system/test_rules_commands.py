@@ -68,6 +68,12 @@ def edit(path: Path, row: int, column: int, text: str) -> None:
     book.save(path)
 
 
+def edit_english(path: Path, sheet: str, cell: str, text: str) -> None:
+    book = openpyxl.load_workbook(path)
+    book[sheet][cell].value = text
+    book.save(path)
+
+
 def test_export_edit_check_diff_publish_rollback(desk: Desk) -> None:
     first = desk.json("publish", "--why", "开业")
     assert first["state"] == "at_start"
@@ -131,6 +137,10 @@ def test_the_template_is_filled_in_and_not_imported_empty(desk: Desk) -> None:
 def test_a_draft_that_changed_is_not_overwritten(desk: Desk) -> None:
     path = desk.work / "table.xlsx"
     desk.sorter("export", path)
+    edit_english(path, "lanes", "B2", "客运 巫山—笃坪")
+    desk.sorter("import", path)
+    edit_english(path, "lanes", "B2", "客运 笃坪线")
+    desk.sorter("import", path)  # whoever goes on editing the same file changes only what is his own
     lanes = desk.rules / "lanes.csv"
     lanes.write_text(lanes.read_text(encoding="utf-8-sig").replace("示范城区片1", "城区一"), encoding="utf-8")
     changed = desk.tables()
@@ -144,6 +154,7 @@ def test_a_carriers_own_sheet_becomes_sort_codes(desk: Desk) -> None:
     sheet = desk.work / "圆通格口.csv"
     sheet.write_bytes("格口号,一段码,二段码,三段码\r\n110,912,B07,01\r\n136,912,B07,02\r\n".encode("gb18030"))
     assert "carrier" in desk.sorter("import", sheet, "--carrier", "NOBODY", code=3)
+    assert "承运商" in desk.sorter("import", sheet, code=3, language="zh")
     desk.sorter("import", sheet, "--carrier", "YTO")
     told = desk.json("explain", "--plan", "draft", "--code", "YT1234567890123", "--code", "912-B07-02")
     assert told["chutes"] == [136]
