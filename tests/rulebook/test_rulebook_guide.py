@@ -357,6 +357,7 @@ def test_the_guide_explains_every_finding(tmp_path: Path) -> None:
     tables["chutes"][6][3] = ""  # PLANE has no chute on L2
     tables["rules"].append(["50", *[""] * 6, ">1300", "", "", "102", ""])  # row 40 takes all of it
     tables["rules"].append(["60", "", "V001", *[""] * 7, "BUS", ""])  # as its own lane
+    tables["rules"].append(["70", *[""] * 5, "0", "", "", "", "BUS", ""])
     write(tmp_path, tables)
     rows = sheet_xml(table_xml("lanes").replace('<row r="3"', '<row hidden="1" r="3"'))
     findings = review(check_folder(tmp_path, LINES, OFFSET_NS))
