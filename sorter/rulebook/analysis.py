@@ -75,6 +75,7 @@ def analyse(checked: Checked) -> Analysis:
 LATER_MAX: Final = 8
 """Nobody reads of more rows below one row; all of them are millions in a table of 10,000."""
 _POINTS: Final = 12  # tried in a region before it is cut: most questions end at one of them
+_AT_ONCE: Final = 4 * LATER_MAX
 _SINGLY: Final = 4  # rows wanted for each row that may hide them
 _STRIDE: Final = 0x9E3779B1
 
@@ -314,10 +315,10 @@ class _Analyst:
         send_to = self.rules[row].send_to
         wanted = [] if send_to.kind == Target.REJECT else members(below & ~self.same[send_to])
         later: list[int] = []
-        for at in range(0, len(wanted), FEW):
+        for at in range(0, len(wanted), _AT_ONCE):
             if len(later) >= LATER_MAX:
                 break
-            some = sum(1 << other for other in wanted[at : at + FEW])
+            some = sum(1 << other for other in wanted[at : at + _AT_ONCE])
             some &= ~self._nested(row, some)
             later += members(self._seen(self.domain.boxes[row], above, some))
         return tuple(later[:LATER_MAX])

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from sorter.records import Bits, Flow, Ints32
-from sorter.rulebook.compile import _Index, _names, _table
+from sorter.rulebook.compile import Index, names_of, table_of
 from sorter.rulebook.rows import Checked
 
 Box = tuple[int, int, int, int, int]
@@ -142,8 +142,8 @@ class Domain:
     """Every parcel the table can be asked about, and every row as a box of them."""
 
     def __init__(self, checked: Checked) -> None:
-        names = _names(checked, None)
-        table = _table(checked, _Index(names))
+        names = names_of(checked, None)
+        table = table_of(checked, Index(names))
         rows = len(checked.rules)
         self._names, self._table = names, table
         self.stations = checked.stations  # in the order of their vectors

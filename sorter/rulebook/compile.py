@@ -27,15 +27,15 @@ _NS_PER_DAY: Final = 86_400 * 10**9
 
 def compile_plan(checked: Checked, previous: Names | None) -> records.SortPlan:
     """The plan of checked rows. Raises Rejected when it does not fit beside the names of `previous`."""
-    names = _names(checked, previous)
+    names = names_of(checked, previous)
     _hold_limits(names)
-    index = _Index(names)
+    index = Index(names)
     trip_at, trips = _trips(checked, index)
     chute_at, lane_chutes = _lane_chutes(checked, index)
     lines = [checked.lines.get(line, records.Line(0, 0, 0, 0)) for line in names.lines]
     plan = records.Plan(
         waybills=_waybills(checked, index),
-        table=_table(checked, index),
+        table=table_of(checked, index),
         sort_codes=_sort_codes(checked, index),
         station_lane=_fill(
             len(names.stations), ((r.station, r.lane) for r in checked.stations), index.station, index.lane
@@ -82,7 +82,8 @@ def _titles(order: Sequence[str], old: Iterable[tuple[str, str]], new: Iterable[
 _NO_NAMES: Final = Names((), (), (NO_TOWNSHIP,), (), (), (), (), (), (), (), (), ())
 
 
-def _names(checked: Checked, previous: Names | None) -> Names:
+def names_of(checked: Checked, previous: Names | None) -> Names:
+    """Every name of the rows, behind those of `previous` in their order."""
     old = previous or _NO_NAMES
     carriers = _grown(old.carriers, (row.carrier for row in checked.carriers))
     stations = _grown(old.stations, (row.station for row in checked.stations))
@@ -137,7 +138,7 @@ def _hold_limits(names: Names) -> None:
         raise Rejected(errors)
 
 
-class _Index:
+class Index:
     """Name -> index, for the names of one plan."""
 
     def __init__(self, names: Names) -> None:
@@ -163,7 +164,7 @@ def _fill(
     return out
 
 
-def _waybills(checked: Checked, index: _Index) -> records.Waybills:
+def _waybills(checked: Checked, index: Index) -> records.Waybills:
     automaton = waybill.compile_patterns([waybill.parse(row.waybill) for row in checked.carriers])
     patterns = [(_valid_from_ns(row.valid_from, checked), index.carrier[row.carrier]) for row in checked.carriers]
     return records.Waybills(*automaton, patterns=np.array(patterns, records.PATTERN))
@@ -176,7 +177,7 @@ def _valid_from_ns(date: str, checked: Checked) -> int:
     return days * _NS_PER_DAY - checked.utc_offset_ns
 
 
-def _sort_codes(checked: Checked, index: _Index) -> records.SortCodes:
+def _sort_codes(checked: Checked, index: Index) -> records.SortCodes:
     carriers = Roster(index.names.carriers)
     present = carriers.mask(Words(negated=False, items=checked.carrier_names()))
     rows = sorted(
@@ -193,7 +194,7 @@ def _sort_codes(checked: Checked, index: _Index) -> records.SortCodes:
     )
 
 
-def _trips(checked: Checked, index: _Index) -> tuple[records.Words32, records.Rows]:
+def _trips(checked: Checked, index: Index) -> tuple[records.Words32, records.Rows]:
     rows = sorted(
         (index.lane[trip.lane], minute, trip.cutoff_min, trip.capacity)
         for trip in checked.trips
@@ -204,7 +205,7 @@ def _trips(checked: Checked, index: _Index) -> tuple[records.Words32, records.Ro
     return starts.astype(np.uint32), trips
 
 
-def _lane_chutes(checked: Checked, index: _Index) -> tuple[records.Words32, records.Words16]:
+def _lane_chutes(checked: Checked, index: Index) -> tuple[records.Words32, records.Words16]:
     lanes = len(index.lane)
     rows = sorted(
         (index.line[row.line] * lanes + index.lane[lane], row.position_mm, row.chute)
@@ -215,7 +216,7 @@ def _lane_chutes(checked: Checked, index: _Index) -> tuple[records.Words32, reco
     return starts.astype(np.uint32), np.array([index.chute[row[2]] for row in rows], np.uint16)
 
 
-def _chutes(checked: Checked, index: _Index) -> dict[str, Any]:
+def _chutes(checked: Checked, index: Index) -> dict[str, Any]:
     count = len(index.chute)
     line = np.full(count, NONE_8, np.uint8)
     lane = np.full(count, NONE_16, np.uint16)
@@ -228,7 +229,7 @@ def _chutes(checked: Checked, index: _Index) -> dict[str, Any]:
     return {"chute_line": line, "chute_lane": lane, "chute_capacity": capacity}
 
 
-def _exceptions(checked: Checked, index: _Index) -> records.Words16:
+def _exceptions(checked: Checked, index: Index) -> records.Words16:
     out = np.full((len(index.line), REASON_COUNT), NONE_16, np.uint16)
     for row in checked.exceptions:
         reasons = [reason for reason in REJECTIONS if row.reason.has(reason.word)]
@@ -252,7 +253,8 @@ class _Scale(NamedTuple):
         return slice(offset + int(first), offset + int(beyond) + 1)
 
 
-def _table(checked: Checked, index: _Index) -> records.Table:
+def table_of(checked: Checked, index: Index) -> records.Table:
+    """The decision table as bit vectors over the names of `index`."""
     rules = checked.rules
     weight = _Scale.of((cut for r in rules for low, high in r.weight_g for cut in (low, high + 1)), limits.WEIGHT_MAX_G)
     length = _Scale.of((cut for r in rules for low, high in r.length_mm for cut in (low, high + 1)), limits.SIZE_MAX_MM)
@@ -272,7 +274,7 @@ def _table(checked: Checked, index: _Index) -> records.Table:
     )
 
 
-def _target(rule: Rule, index: _Index) -> int:
+def _target(rule: Rule, index: Index) -> int:
     kind, name = rule.send_to
     if kind == Target.LANE:
         return index.lane[name]
