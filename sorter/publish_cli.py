@@ -17,8 +17,8 @@ from sorter.clock import Clock
 from sorter.publishing import Order, Settled
 from sorter.reasons import Language, Sentence
 from sorter.records import Names
-from sorter.rulebook import history
-from sorter.rulebook.history import DAY_NS, MINUTE_NS, ONCE, Act, Deed
+from sorter.rulebook.published import history
+from sorter.rulebook.published.history import DAY_NS, MINUTE_NS, ONCE, Act, Deed
 from sorter.site import Site
 from sorter.site import load as load_site
 from sorter.terminal import account, control, json_option, language_option, refusals, site_option, tell

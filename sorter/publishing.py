@@ -13,14 +13,15 @@ from typing import Final, NamedTuple
 
 from sorter.reasons import Declined, Sentence
 from sorter.records import Names, plan_to_bytes
-from sorter.rulebook import Checked, compile_plan, history, versions
+from sorter.rulebook import Checked, compile_plan
+from sorter.rulebook.books.reading import read_tables
+from sorter.rulebook.books.workbook import Book
 from sorter.rulebook.check import check_sheets
 from sorter.rulebook.compile import version
-from sorter.rulebook.diff import Change, row_changes
-from sorter.rulebook.history import ONCE, Act, Deed, Force, NotAllowed
-from sorter.rulebook.reading import read_tables
+from sorter.rulebook.published import history, versions
+from sorter.rulebook.published.history import ONCE, Act, Deed, Force, NotAllowed
 from sorter.rulebook.tables import Sheet
-from sorter.rulebook.workbook import Book
+from sorter.rulebook.trial.diff import Change, row_changes
 from sorter.site import Site
 from sorter.wire.control import CommandRefused, Control
 

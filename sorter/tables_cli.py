@@ -12,12 +12,13 @@ from sorter import publishing
 from sorter.publish_cli import clock_of
 from sorter.publishing import DRAFT
 from sorter.reasons import Declined, Language, Sentence
-from sorter.rulebook import Rejected, carrier_sheet, writing
+from sorter.rulebook import Rejected
+from sorter.rulebook.books import carrier_sheet, writing
+from sorter.rulebook.books.reading import read_tables
+from sorter.rulebook.books.workbook import Book
+from sorter.rulebook.books.writing import Base
 from sorter.rulebook.check import check_sheets
 from sorter.rulebook.compile import version
-from sorter.rulebook.reading import read_tables
-from sorter.rulebook.workbook import Book
-from sorter.rulebook.writing import Base
 from sorter.site import Site
 from sorter.site import load as load_site
 from sorter.terminal import json_option, language_option, refusals, site_option, tell

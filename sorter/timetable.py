@@ -17,9 +17,10 @@ from typing import Final
 
 from sorter.publishing import Due, Turn, Wanted, hand_over, stored
 from sorter.reasons import Declined
-from sorter.rulebook import Rejected, history
+from sorter.rulebook import Rejected
 from sorter.rulebook.compile import version
-from sorter.rulebook.history import Act
+from sorter.rulebook.published import history
+from sorter.rulebook.published.history import Act
 from sorter.site import Site, load
 from sorter.wire.control import CommandRefused, Control
 

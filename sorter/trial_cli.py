@@ -16,16 +16,17 @@ from sorter.publish_cli import Minute, clock_of
 from sorter.publishing import CURRENT, DRAFT
 from sorter.reasons import Declined, Language, Sentence
 from sorter.records import NONE_16, SortPlan
-from sorter.rulebook import Checked, Finding, Rejected, compile_plan, recorded, routing
-from sorter.rulebook import two_pass as passes
+from sorter.rulebook import Checked, Finding, Rejected, compile_plan
+from sorter.rulebook.books.writing import write_folder
 from sorter.rulebook.check import check_sheets
-from sorter.rulebook.diff import row_changes, traffic_diff
-from sorter.rulebook.explain import Question, question_of
-from sorter.rulebook.explain import explain as explain_parcel
-from sorter.rulebook.pins import read_pins
-from sorter.rulebook.recorded import Recorded
-from sorter.rulebook.review import review
-from sorter.rulebook.writing import write_folder
+from sorter.rulebook.review.worth_a_look import review
+from sorter.rulebook.trial import recorded, routing
+from sorter.rulebook.trial.diff import row_changes, traffic_diff
+from sorter.rulebook.trial.explain import Question, question_of
+from sorter.rulebook.trial.explain import explain as explain_parcel
+from sorter.rulebook.trial.recorded import Recorded
+from sorter.rulebook.two_pass import planning as passes
+from sorter.rulebook.two_pass.pins import read_pins
 from sorter.site import Site
 from sorter.site import load as load_site
 from sorter.terminal import REFUSED, json_option, language_option, refusals, site_option, tell

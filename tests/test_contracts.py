@@ -16,6 +16,7 @@ BREACHES = [
     ("one-way", "sorter/forgotten.py", '"""A file that no layer names."""'),
     ("nouns", "sorter/records.py", "import msgspec"),
     ("stages", "sorter/wire/frames.py", "import sorter.clock"),
+    ("rooms", "sorter/rulebook/trial/diff.py", "import sorter.rulebook.books.writing"),
     ("pure-core", "sorter/core/step.py", "import time"),
     ("joiners", "sorter/words.py", "import sorter.core.step"),
     ("plc-agnostic", "sorter/daemon.py", "import plc_adapter.mailbox"),

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 import sorter
 from sorter.records import Line, Target
-from sorter.rulebook import analysis, check_folder, classes, mistakes
-from sorter.rulebook.analysis import LATER_MAX, Analysis, analyse
+from sorter.rulebook import check_folder, mistakes
 from sorter.rulebook.cells import ALL_DAYS, ANY_WORD, DAY_MIN, Spans, Words, days, free_words, spans, times
-from sorter.rulebook.classes import Parcel
+from sorter.rulebook.review import analysis, classes
+from sorter.rulebook.review.analysis import LATER_MAX, Analysis, analyse
+from sorter.rulebook.review.classes import Parcel
 from sorter.rulebook.rows import Carrier, Checked, Chute, Lane, Rule, SendTo, Station
 from tests.rulebook.small_site import OFFSET_NS
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from openpyxl import Workbook
 
 from sorter.rulebook import check_folder
-from sorter.rulebook.carrier_sheet import (
+from sorter.rulebook.books.carrier_sheet import (
     NOTE_OF_IMPORT,
     CarrierRow,
     CarrierSheet,
@@ -19,8 +19,8 @@ from sorter.rulebook.carrier_sheet import (
     join,
     read_carrier_sheet,
 )
+from sorter.rulebook.books.writing import write_folder
 from sorter.rulebook.tables import NOTE, Cells, Sheet, read_folder
-from sorter.rulebook.writing import write_folder
 from tests.rulebook import small_site
 from tests.rulebook.small_site import LINES, OFFSET_NS
 

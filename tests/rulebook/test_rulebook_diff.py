@@ -17,9 +17,10 @@ from plc_adapter.emulator import traffic
 from sorter import rulebook
 from sorter.reasons import Reason, Sentence
 from sorter.records import Line, RecordedAdvice, RecordedParcel, Target
-from sorter.rulebook import Checked, cells, diff, mistakes, recorded, tables
-from sorter.rulebook.diff import Change, Moves, row_changes, traffic_diff, written
+from sorter.rulebook import Checked, cells, mistakes, tables
 from sorter.rulebook.rows import Rule, SendTo
+from sorter.rulebook.trial import diff, recorded
+from sorter.rulebook.trial.diff import Change, Moves, row_changes, traffic_diff, written
 from tests.rulebook import small_site
 from tests.rulebook.small_site import LINES, OFFSET_NS, Table, changed, copy_of_small, write
 

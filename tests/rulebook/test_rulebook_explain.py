@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from sorter import rulebook
 from sorter.reasons import Language, Reason, Sentence
 from sorter.records import NONE_16, RecordedAdvice, RecordedParcel
-from sorter.rulebook import Checked, explain, recorded, routing
+from sorter.rulebook import Checked
 from sorter.rulebook.cells import ALL_DAYS, ANY_WORD, Words
-from sorter.rulebook.explain import Explanation, Missed, Question, UnknownName, question_of
+from sorter.rulebook.trial import explain, recorded, routing
+from sorter.rulebook.trial.explain import Explanation, Missed, Question, UnknownName, question_of
 from tests.rulebook.small_site import LINES, OFFSET_NS, Table, copy_of_small, write
 
 MONDAY = 1_767_571_200 * 10**9 - OFFSET_NS  # 2026-01-05 00:00 at the site

@@ -12,11 +12,14 @@ import pytest
 import sorter
 from sorter.reasons import Language
 from sorter.rulebook import Fault, Rejected, check_folder
-from sorter.rulebook.carrier_sheet import join, read_carrier_sheet
+from sorter.rulebook.books.carrier_sheet import join, read_carrier_sheet
+from sorter.rulebook.books.workbook import read_grid, read_workbook
+from sorter.rulebook.books.workbook_mistakes import WorkbookMistake
+from sorter.rulebook.books.writing import write_workbook
+from sorter.rulebook.books.xlsx import Grid, read_grids
 from sorter.rulebook.check import check_sheets
 from sorter.rulebook.mistakes import Mistake
-from sorter.rulebook.pins import PinMistake, read_pins
-from sorter.rulebook.review import review
+from sorter.rulebook.review.worth_a_look import review
 from sorter.rulebook.rows import FLOWS, LANE_KINDS, REASON_WORDS, STATION_KINDS
 from sorter.rulebook.tables import (
     TABLES,
@@ -29,10 +32,7 @@ from sorter.rulebook.tables import (
     read_folder,
     settled,
 )
-from sorter.rulebook.workbook import read_grid, read_workbook
-from sorter.rulebook.workbook_mistakes import WorkbookMistake
-from sorter.rulebook.writing import write_workbook
-from sorter.rulebook.xlsx import Grid, read_grids
+from sorter.rulebook.two_pass.pins import PinMistake, read_pins
 from sorter.rules_cli import rules
 from tests.rulebook.small_site import LINES, OFFSET_NS, SMALL, changed, copy_of_small, csv_text, errors_of, write
 from tests.rulebook.test_rulebook_workbook import (

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sorter.rulebook import history
-from sorter.rulebook.history import DAY_NS, MINUTE_NS, ONCE, Act, Deed, Force, HistoryDamaged, NotAllowed
+from sorter.rulebook.published import history
+from sorter.rulebook.published.history import DAY_NS, MINUTE_NS, ONCE, Act, Deed, Force, HistoryDamaged, NotAllowed
 
 OFFSET_NS = 8 * 60 * MINUTE_NS
 START_NS = 1_794_344_400_000_000_000 // DAY_NS * DAY_NS

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from sorter.rulebook import check_folder, load
-from sorter.rulebook.carrier_sheet import CarrierRow, read_carrier_sheet
+from sorter.rulebook.books.carrier_sheet import CarrierRow, read_carrier_sheet
+from sorter.rulebook.books.workbook import read_workbook
+from sorter.rulebook.books.writing import template, write_folder, write_workbook
 from sorter.rulebook.tables import NOTE, TABLES, Cells, Sheet, plain, read_folder
-from sorter.rulebook.workbook import read_workbook
-from sorter.rulebook.writing import template, write_folder, write_workbook
 from tests.rulebook.small_site import LINES, OFFSET_NS, SMALL
 from tests.rulebook.test_rulebook_writing import NASTY, Texts, sheets_of, texts_of
 

@@ -15,8 +15,8 @@ from plc_adapter.emulator import tables, traffic
 from sorter import limits, rulebook
 from sorter.reasons import Reason, Sentence
 from sorter.records import NONE_8, NONE_16, Line, RecordedAdvice, RecordedParcel
-from sorter.rulebook import recorded, routing
-from sorter.rulebook.recorded import NotParcels, Recorded
+from sorter.rulebook.trial import recorded, routing
+from sorter.rulebook.trial.recorded import NotParcels, Recorded
 from tests.rulebook.small_site import OFFSET_NS
 
 RULES = Path(sorter.__file__).parent.parent / "rules"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sorter import records
 from sorter.reasons import REJECTIONS, Reason
 from sorter.records import NONE_16, Flow, Kind, Names, RecordedAdvice, RecordedParcel, SortPlan, Table, Target, Verb
-from sorter.rulebook import recorded, routing
+from sorter.rulebook.trial import recorded, routing
 from tests.core.naive import Event, Twin
 from tests.core.plans import JUNK, LABELS, SECOND_NS, WAYBILLS, Pattern, Rows, Rule, compiled, small_rows
 from tests.core.stories import START_NS

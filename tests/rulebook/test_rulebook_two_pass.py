@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from sorter import rulebook
 from sorter.reasons import Sentence
 from sorter.records import NONE_16, SortPlan
-from sorter.rulebook import two_pass
-from sorter.rulebook.balance import Groups, in_order, seat
 from sorter.rulebook.tables import NOTE, TABLES, Sheet, read_folder
-from sorter.rulebook.two_pass import (
+from sorter.rulebook.two_pass import planning as two_pass
+from sorter.rulebook.two_pass.balance import Groups, in_order, seat
+from sorter.rulebook.two_pass.planning import (
     NoTwoPass,
     Pin,
     TwoPass,

@@ -18,9 +18,9 @@ from plc_adapter.emulator.traffic import Day, Parcel
 from sorter import rulebook
 from sorter.records import NONE_16, AdviceFlag, Flow, Line, Role, SortPlan, Verb, Verdict
 from sorter.replay import Standing
-from sorter.rulebook import two_pass
 from sorter.rulebook.tables import read_folder
-from sorter.rulebook.two_pass import TwoPass, Volumes
+from sorter.rulebook.two_pass import planning as two_pass
+from sorter.rulebook.two_pass.planning import TwoPass, Volumes
 from sorter.wire.frames import Discharge, Scan
 from sorter.wire.intake import Intake
 from tests.rulebook.small_site import OFFSET_NS, write

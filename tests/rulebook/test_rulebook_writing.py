@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from openpyxl import load_workbook
 
 from sorter.reasons import Declined, Language
-from sorter.rulebook import check_folder, writing
-from sorter.rulebook.tables import NOTE, TABLES, Cells, Sheet, Unreadable, folded, read_folder
-from sorter.rulebook.template import CHOICES, COLUMNS_TOLD, example
-from sorter.rulebook.workbook import read_workbook, title_of
-from sorter.rulebook.writing import (
+from sorter.rulebook import check_folder
+from sorter.rulebook.books import writing
+from sorter.rulebook.books.template import CHOICES, COLUMNS_TOLD, example
+from sorter.rulebook.books.workbook import read_workbook, title_of
+from sorter.rulebook.books.writing import (
     CELL_TEXT_MAX,
     EMPTY_ROWS,
     Base,
@@ -26,6 +26,7 @@ from sorter.rulebook.writing import (
     write_folder,
     write_workbook,
 )
+from sorter.rulebook.tables import NOTE, TABLES, Cells, Sheet, Unreadable, folded, read_folder
 from tests.rulebook import small_site
 from tests.rulebook.small_site import LINES, OFFSET_NS, SMALL
 

@@ -14,9 +14,10 @@ import zen
 
 from sorter.records import Flow, Names, RecordedAdvice, RecordedParcel, Role, SortPlan, Verdict
 from sorter.replay import Standing
-from sorter.rulebook import compile_plan, recorded, routing
+from sorter.rulebook import compile_plan
 from sorter.rulebook.check import check_sheets
 from sorter.rulebook.tables import NOTE, TABLES, Cells, Sheet
+from sorter.rulebook.trial import recorded, routing
 from sorter.wire.frames import Scan
 from sorter.wire.intake import Intake
 from tests.rulebook.small_site import LINES, OFFSET_NS, SMALL, Table

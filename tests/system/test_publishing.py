@@ -17,8 +17,8 @@ from sorter.ledger.journal import BatchRecord, read
 from sorter.publishing import Order
 from sorter.records import Kind, SortPlan, Verdict, plan_from_bytes
 from sorter.replay import prove
-from sorter.rulebook import history, versions
-from sorter.rulebook.history import NotAllowed
+from sorter.rulebook.published import history, versions
+from sorter.rulebook.published.history import NotAllowed
 from sorter.site import Site, load
 from sorter.wire.client import Client, Divert
 from sorter.wire.control import Control

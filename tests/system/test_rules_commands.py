@@ -11,7 +11,7 @@ import pytest
 
 from sorter import publishing
 from sorter.publishing import Order
-from sorter.rulebook.history import Deed, NotAllowed
+from sorter.rulebook.published.history import Deed, NotAllowed
 from sorter.site import load
 from tests.system.hubs import BIN, Hub
 

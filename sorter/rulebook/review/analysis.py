@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Final, NamedTuple
 
 from sorter.records import Target
-from sorter.rulebook.classes import FEW, STATION, Box, Domain, Parcel, Point, members
+from sorter.rulebook.review.classes import FEW, STATION, Box, Domain, Parcel, Point, members
 from sorter.rulebook.rows import Checked, SendTo
 
 

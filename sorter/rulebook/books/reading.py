@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from sorter.rulebook.books.workbook import Book, read_workbook
 from sorter.rulebook.tables import read_folder
-from sorter.rulebook.workbook import Book, read_workbook
 
 
 def read_tables(path: Path) -> Book:

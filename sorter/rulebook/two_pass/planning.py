@@ -13,9 +13,9 @@ import numpy as np
 
 from sorter.reasons import Declined, Language, Said, Sentence
 from sorter.records import Ints64
-from sorter.rulebook.balance import Groups, in_order, seat
 from sorter.rulebook.rows import REJECT, Checked
 from sorter.rulebook.tables import NOTE, TABLES, Cells, Sheet
+from sorter.rulebook.two_pass.balance import Groups, in_order, seat
 
 HOURS: Final = 24
 

@@ -21,10 +21,10 @@ from openpyxl.worksheet._write_only import WriteOnlyWorksheet
 from openpyxl.worksheet.datavalidation import DataValidation
 
 from sorter.reasons import Declined, Language, Sentence
-from sorter.rulebook import xlsx
+from sorter.rulebook.books import xlsx
+from sorter.rulebook.books.template import CHOICES, COLUMNS_TOLD, NOTE_TOLD, Choice, example
+from sorter.rulebook.books.workbook import HUB_SHEET, title_of
 from sorter.rulebook.tables import NOTE, TABLES, Cells, Sheet, by_title
-from sorter.rulebook.template import CHOICES, COLUMNS_TOLD, NOTE_TOLD, Choice, example
-from sorter.rulebook.workbook import HUB_SHEET, title_of
 
 CELL_TEXT_MAX: Final = 32_767
 """Characters in a cell of a workbook; a spreadsheet cuts off the rest without a word."""

@@ -6,9 +6,9 @@ from typing import Final
 from sorter.reasons import Said, Sentence
 from sorter.records import Target
 from sorter.rulebook import crosscheck
-from sorter.rulebook.analysis import Analysis, analyse
-from sorter.rulebook.classes import Parcel
 from sorter.rulebook.findings import Finding
+from sorter.rulebook.review.analysis import Analysis, analyse
+from sorter.rulebook.review.classes import Parcel
 from sorter.rulebook.rows import REJECT, Checked
 
 ROWS_TOLD: Final = 8

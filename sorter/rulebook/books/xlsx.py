@@ -17,8 +17,8 @@ from typing import IO, Final, NamedTuple
 from xml.parsers import expat
 
 from sorter.reasons import Sentence
+from sorter.rulebook.books.workbook_mistakes import WorkbookMistake
 from sorter.rulebook.tables import FILE_BYTES_MAX, Unreadable, address, plain, read_bytes, settled
-from sorter.rulebook.workbook_mistakes import WorkbookMistake
 
 INFLATED_BYTES_MAX: Final = 128 << 20
 """Bytes of XML read of one workbook, all sheets together."""

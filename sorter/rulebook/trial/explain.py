@@ -15,8 +15,8 @@ from sorter.reasons import SENTENCES, Declined, Language, Reason, Said, Sentence
 from sorter.records import RecordedParcel, Target
 from sorter.rulebook import rows, tables, waybill
 from sorter.rulebook.cells import DAY_MIN
-from sorter.rulebook.diff import clock, written
 from sorter.rulebook.rows import Checked, Rule
+from sorter.rulebook.trial.diff import clock, written
 
 NEAR_MAX: Final = 10
 NEAR_COLUMNS_MAX: Final = 2

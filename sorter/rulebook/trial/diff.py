@@ -13,10 +13,11 @@ import numpy as np
 from sorter import limits
 from sorter.reasons import SENTENCES, Language, Reason, Said, Sentence
 from sorter.records import NONE_16, Ints64, SortPlan, Target
-from sorter.rulebook import routing, rows, tables
+from sorter.rulebook import rows, tables
 from sorter.rulebook.cells import ALL_DAYS, DAY_MIN, Spans, Words
-from sorter.rulebook.recorded import Recorded
-from sorter.rulebook.routing import Routes
+from sorter.rulebook.trial import routing
+from sorter.rulebook.trial.recorded import Recorded
+from sorter.rulebook.trial.routing import Routes
 
 CHANGES_PER_HOUR_MAX: Final = 4  # load units that a chute's staff can change in an hour
 EXAMPLES_MAX: Final = 10

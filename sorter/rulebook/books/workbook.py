@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from sorter.reasons import Language, Said, Sentence
-from sorter.rulebook import xlsx
+from sorter.rulebook.books import xlsx
+from sorter.rulebook.books.template import example
+from sorter.rulebook.books.workbook_mistakes import WorkbookMistake
+from sorter.rulebook.books.xlsx import Grid, Kind, Odd
 from sorter.rulebook.findings import Fault, Finding
 from sorter.rulebook.tables import FREE, TABLES, TITLES, Columns, Sheet, Unreadable, by_title, header_key, parse_records
-from sorter.rulebook.template import example
-from sorter.rulebook.workbook_mistakes import WorkbookMistake
-from sorter.rulebook.xlsx import Grid, Kind, Odd
 
 HUB_SHEET: Final = "_hub"
 """The hidden sheet that says what a workbook was exported from."""

@@ -11,15 +11,16 @@ from typing import Any, Final, NamedTuple
 
 from sorter import limits
 from sorter.reasons import Said
-from sorter.rulebook import cells, mistakes, tables, xlsx
+from sorter.rulebook import cells, mistakes, tables
+from sorter.rulebook.books import xlsx
+from sorter.rulebook.books.workbook import read_grid
+from sorter.rulebook.books.workbook_mistakes import WorkbookMistake
+from sorter.rulebook.books.xlsx import Grid
 from sorter.rulebook.cells import CellError, Vocabulary, Words
 from sorter.rulebook.check import SEGMENTS, segment_text
 from sorter.rulebook.findings import Fault
 from sorter.rulebook.mistakes import Mistake, Wrong
 from sorter.rulebook.tables import NOTE, TABLES, Cells, Columns, Sheet, Unreadable, header_key
-from sorter.rulebook.workbook import read_grid
-from sorter.rulebook.workbook_mistakes import WorkbookMistake
-from sorter.rulebook.xlsx import Grid
 
 NOTE_OF_IMPORT: Final = "承运商格口表导入"
 """Marks the rows that an import made. A row whose note is changed is staff's own from then on."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sorter import limits, records
 from sorter.reasons import REASON_COUNT, Reason
 from sorter.records import NONE_8, NONE_16, Bits, Bytes, Flow, Ints64, Plan, SortPlan, Table, Target, Words16
-from sorter.rulebook.recorded import Recorded
+from sorter.rulebook.trial.recorded import Recorded
 
 Flags = NDArray[np.bool_]
 

@@ -1,0 +1,1 @@
+"""Files as people have them: folders of CSV, workbooks, carriers' own sheets, in and out."""

@@ -1,0 +1,1 @@
+"""What a rule set means, exactly, and what in it deserves a look."""

@@ -1,0 +1,1 @@
+"""More stations than chutes: a first and a second pass."""
