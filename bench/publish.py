@@ -7,6 +7,7 @@ Afterwards the journal is read: every scan has one decision, by the plan then in
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -17,9 +18,10 @@ import zmq
 
 from bench import latency
 from bench.measure import Result, hash_of, note, three_digits
+from bench.publisher import SHIFT
 from bench.site import echoing, make_site, running
-from sorter.ledger.journal import BatchRecord, read
-from sorter.records import Kind, Verdict
+from sorter.ledger.journal import PlanRecord, read
+from sorter.records import Kind, Verdict, plan_from_bytes
 from sorter.site import Site
 
 PERIOD_S: Final = latency.PERIOD_NS / 1e9
@@ -81,6 +83,8 @@ def _publishing(site: Site, size: Size) -> Iterator[Path]:
         publisher = subprocess.Popen([sys.executable, "-m", "bench.publisher", site.folder, str(period_s)], stdout=out)
         try:
             yield told
+            if publisher.poll() is not None:
+                raise WrongVersion(f"the publisher ended with exit code {publisher.returncode}")
         finally:
             publisher.kill()
             publisher.wait()
@@ -88,21 +92,24 @@ def _publishing(site: Site, size: Size) -> Iterator[Path]:
 
 def _judge(site: Site, size: Size, before: int) -> int:
     """How often the plan changed. Raises WrongVersion."""
-    decided: dict[int, int] = {}
+    decided: Counter[int] = Counter()
+    shifted: dict[int, bool] = {}
     number = switches = 0
     for at, record in enumerate(read(site.ledger)):
-        if not isinstance(record, BatchRecord):
+        if isinstance(record, PlanRecord):
+            shifted[record.number] = bool(plan_from_bytes(record.data).plan.table.row.min() > SHIFT)
             continue
         for event in record.batch.events[record.batch.events["kind"] == Kind.PLAN]:
             number, switches = int(event["chute"]), switches + (at >= before)
-        for decision in record.decisions[record.decisions["verdict"] == Verdict.DIVERT]:
-            if at >= before:
-                decided[int(decision["item"])] = decided.get(int(decision["item"]), 0) + 1
-            if decision["plan"] != number:
-                raise WrongVersion(
-                    f"item {decision['item']} was decided by plan {decision['plan']} while {number} held"
-                )
-    wrong = [item for item in range(1, size.scans + 1) if decided.get(item) != 1]
+        diverts = record.decisions[record.decisions["verdict"] == Verdict.DIVERT]
+        by_rule = diverts[diverts["row"] > 0]
+        if (diverts["plan"] != number).any() or ((by_rule["row"] > SHIFT) != shifted[number]).any():
+            raise WrongVersion(f"record {at} holds a decision that is not by plan {number}, which was in force")
+        if at >= before:
+            decided.update(diverts["item"].tolist())
+    wrong = [item for item in range(1, size.scans + 1) if decided[item] != 1]
     if wrong:
         raise WrongVersion(f"{len(wrong)} scans have no decision or several, item {wrong[0]} among them")
+    if not switches:
+        raise WrongVersion("no plan took force")
     return switches

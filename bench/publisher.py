@@ -3,6 +3,7 @@
 `python -m bench.publisher SITE PERIOD_S`: one line on stdout for each publish that is in force.
 """
 
+import csv
 import os
 import sys
 import time
@@ -19,6 +20,7 @@ from sorter.site import load
 from sorter.wire.control import Control
 
 READY_S: Final = 60.0
+SHIFT: Final = 30_000
 
 
 def now_ns(daemon: Control) -> int:
@@ -27,14 +29,20 @@ def now_ns(daemon: Control) -> int:
 
 
 def main() -> None:
-    """Every publish has another note in the last row, so each is a version of its own."""
+    """Each publish is a version of its own by a note, and every other one numbers its rows from SHIFT on.
+
+    So the row of a decision tells whose rows decided it.
+    """
     site, period_s = load(Path(sys.argv[1])), float(sys.argv[2])
     os.nice(NICENESS)
     table = site.rules / "rules.csv"
-    header, rest = table.read_text(encoding="utf-8-sig").rstrip().split("\n", 1)
+    header, *rows = csv.reader(table.read_text(encoding="utf-8-sig").splitlines())
     due_s = time.monotonic()
     for number in count(1):
-        table.write_text(f"{header.rstrip()},note\n{rest},{number}\n", encoding="utf-8")
+        with table.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow([*header, "note"])
+            writer.writerows([int(row) + number % 2 * SHIFT, *rest, number] for row, *rest in rows)
         with closing(Control(site.wire.control, timeout_s=READY_S)) as control:
             order = Order("bench", str(number), partial(now_ns, control))
             act = publishing.publish(site, order, publishing.names_in_use(control))
