@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Final
 
@@ -25,8 +24,6 @@ from sorter.terminal import json_option, language_option, refusals, site_option,
 
 WORKBOOK: Final = ".xlsx"
 TEXT_SUFFIXES: Final = {".csv", ".txt", ".tsv"}
-_HAS_NO_TABLE: Final = {"missing_sheet", "missing_sheet_near", "strange_sheet", "strange_sheet_near"}
-IMPORTS: Final = "imports.json"
 
 _TEMPLATE: Final = Sentence(
     "空白表格在 {path}；填好后用 sorter rules import {path}",
@@ -72,7 +69,8 @@ def export(path: Path, plan: str, folder: Path, language: Language, as_json: boo
             raise Rejected(book.faults)
         hold_new(path)
         if path.suffix.casefold() == WORKBOOK:
-            writing.write_workbook(book.sheets, path, version=plan, language=language)
+            draft = read_tables(site.rules).sheets
+            writing.write_workbook(book.sheets, path, version=plan, language=language, draft=draft)
         else:
             writing.write_folder(book.sheets, path)
     tell({"path": str(path), "plan": plan}, _EXPORTED.about(path=path, plan=plan).told(language), as_json=as_json)
@@ -102,52 +100,40 @@ def bring(*, path: Path, carrier: str, replace: bool, folder: Path, language: La
     """
     with refusals(language):
         site = load_site(folder)
-        book = book_of(site, path, carrier)
+        book = book_of(site, path, carrier, replace=replace)
         checked = check_sheets(book.sheets, site.lines, site.utc_offset_ns, book.faults)
         base = writing.base_version(path) if path.suffix.casefold() == WORKBOOK else None
         if base and not replace:
-            hold_unchanged(site, path, base)
+            hold_unchanged(site, path, base, book)
         if site.rules.suffix.casefold() == WORKBOOK:
             writing.write_workbook(book.sheets, site.rules, version=DRAFT, language=language)
         else:
             writing.write_folder(book.sheets, site.rules)
-        if base:
-            remember(site, base, writing.digest(book.sheets))
-    tell({"plan": version(checked)}, _IMPORTED.about().told(language), as_json=as_json)
+    found = {"findings": [finding.as_json(language) for finding in book.findings]}
+    lines = [*(finding.told(language) for finding in book.findings), _IMPORTED.about().told(language)]
+    tell({"plan": version(checked)} | found, "\n".join(lines), as_json=as_json)
 
 
-def book_of(site: Site, path: Path, carrier: str) -> Book:
-    """The tables of a file or folder; of a carrier's own sheet, the draft with that in it. Raises Rejected."""
+def book_of(site: Site, path: Path, carrier: str, *, replace: bool = False) -> Book:
+    """The tables of a file or folder; of a carrier's own sheet, the draft with that in it. Raises Rejected.
+
+    A workbook is a carrier's when it holds such a sheet and no table: its sheet may be called what it likes.
+    """
     is_text = path.is_file() and path.suffix.casefold() in TEXT_SUFFIXES
     book = Book({}, [], []) if carrier or is_text else read_tables(path)
-    if not path.is_file() or book.sheets or not _HAS_NO_TABLE.issuperset(fault.kind for fault in book.faults):
+    if book.sheets or not (carrier or path.is_file()):
         return book
     taken, faults = carrier_sheet.read_carrier_sheet(path)
     if taken is None and not carrier:
-        return book if book.faults else read_tables(path)
+        return read_tables(path) if is_text else book
     draft = read_tables(site.rules)
     if taken is None or faults or draft.faults:
         raise Rejected([*draft.faults, *faults])
-    sheets, wrong = carrier_sheet.join(carrier, taken, draft.sheets)
+    sheets, wrong = carrier_sheet.join(carrier, taken, draft.sheets, replace=replace)
     return Book(sheets, wrong, [])
 
 
-def hold_unchanged(site: Site, path: Path, base: Base) -> None:
-    """Raises Declined when others have changed the draft since the file was exported, or was imported last."""
-    own = {base.digest, imports(site).get(base.digest)}
-    if base.version == DRAFT and writing.digest(read_tables(site.rules).sheets) not in own:
+def hold_unchanged(site: Site, path: Path, base: Base, book: Book) -> None:
+    """Raises Declined when the draft was changed since the file was exported, and is not what it holds already."""
+    if writing.digest(read_tables(site.rules).sheets) not in {base.digest, writing.digest(book.sheets)}:
         raise Declined(_CHANGED.about(path=path))
-
-
-def imports(site: Site) -> dict[str, str]:
-    """What a workbook was exported from -> what its last import made of the draft, as digests."""
-    path = site.plans / IMPORTS
-    return dict(json.loads(path.read_bytes())) if path.exists() else {}
-
-
-def remember(site: Site, base: Base, digest: str) -> None:
-    """Note what an import made, so that whoever edits on may import the same file again."""
-    site.plans.mkdir(parents=True, exist_ok=True)
-    beside = site.plans / f".{IMPORTS}.new"
-    beside.write_text(json.dumps(imports(site) | {base.digest: digest}), encoding="ascii")
-    beside.replace(site.plans / IMPORTS)

@@ -26,6 +26,8 @@ def check_sheets(
     Raises Rejected with these and all that is found here.
     """
     found = list(errors)
+    if not errors:
+        found += [Fault(table, 0, "", Mistake.NO_TABLE.about()) for table in TABLES if table not in sheets]
     told = {(fault.table, fault.row, fault.column) for fault in errors if fault.row and fault.column}
     names = _Names(sheets, lines)
     tables = {

@@ -459,6 +459,15 @@ class Mistake(Catalogue):
         "{folder} 不是文件夹；请写 carriers.csv 等表格所在的文件夹",
         "{folder} is not a folder; name the folder that holds carriers.csv and so on",
     )
+    NO_TABLE = ("缺少这张表；请补上", "the table is missing; add it")
+    STRAY_FILE = (
+        "{table}表已有自己的文件，这个文件不会被读；请移到别的文件夹，或删掉",
+        "the table {table} has its own file, and this one is not read; move it to another folder, or delete it",
+    )
+    LOOKS_BLANK = (
+        "格子看着是空的，里面却有公式或看不见的字符，而空格子另有意思；请清空它，或直接填写内容",
+        "the cell looks blank, yet holds a formula or marks that nobody sees; clear it, or write what is meant as text",
+    )
     MISSING_FILE = (
         "{folder} 里没有这个文件；请放进去",
         "the file is missing from {folder}; put it there",

@@ -9,7 +9,7 @@ import errno
 import io
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -28,6 +28,8 @@ STRANGE_TOLD_MAX: Final = 8  # headers
 NOTE: Final = "note"
 FREE: Final = frozenset({"name", NOTE})
 """Columns that only people read."""
+UNSEEN: Final = "\u200b"
+"""In a record, a cell that holds something and shows nothing."""
 
 Columns = Mapping[str, tuple[str, ...]]
 """Column -> the other headers it may have."""
@@ -176,7 +178,7 @@ def read_folder(folder: Path) -> tuple[dict[str, Sheet], list[Fault]]:
     if size > FOLDER_BYTES_MAX:
         said = Mistake.FOLDER_TOO_LARGE.about(size=size >> 20, most=FOLDER_BYTES_MAX >> 20)
         return {}, [Fault("", 0, "", said)]
-    sheets, errors = {}, []
+    sheets, errors = {}, _stray_files(folder)
     for table, columns in TABLES.items():
         name = f"{table}.csv"
         try:
@@ -190,6 +192,20 @@ def read_folder(folder: Path) -> tuple[dict[str, Sheet], list[Fault]]:
             sheets[table] = sheet
             errors += found
     return sheets, errors
+
+
+def _stray_files(folder: Path) -> list[Fault]:
+    """Each file that is called like a table, such as `rules (1).csv`, and is not read beside the table's own."""
+    files = [path for path in sorted(folder.iterdir()) if path.suffix.casefold() in {".csv", ".xlsx"}]
+    own = {table for path in files if path.suffix.casefold() == ".csv" and (table := by_title(path.stem))}
+    found = []
+    for path in files:
+        tables = {table for title, table in _BY_TITLE.items() if header_key(path.stem).startswith(title)}
+        is_own = path.suffix.casefold() == ".csv" and by_title(path.stem)
+        for table in sorted(tables & own if not is_own else ()):
+            said = Mistake.STRAY_FILE.about(table=Sentence(TITLES[table][0], table))
+            found.append(Fault(path.name, 0, "", said, path.name))
+    return found
 
 
 def _file_of(files: list[Path], table: str, folder: Path) -> Path:
@@ -235,7 +251,7 @@ def decode(data: bytes, columns: Columns) -> str:
         raise Unreadable(Mistake.NUL_BYTE.about(), data.count(b"\n", 0, data.index(b"\0")) + 1)
     text = _unmarked(data, columns) if marked is None else marked
     if not text.strip():
-        raise Unreadable(Mistake.EMPTY_FILE.about(columns=", ".join(columns)))
+        raise Unreadable(Mistake.EMPTY_FILE.about(columns=headers_of(columns, columns)))
     if "\0" in text:
         raise Unreadable(Mistake.NUL_BYTE.about(), text.count("\n", 0, text.index("\0")) + 1)
     return text
@@ -262,6 +278,10 @@ def _unmarked(data: bytes, columns: Columns) -> str:
     return texts[0]
 
 
+_LONE_SIGNS: Final = frozenset("·×÷°±²³é")
+"""What may be all that is beyond ASCII in a table in English."""
+
+
 def _try(data: bytes, encoding: str) -> str | None:
     try:
         return data.decode(encoding)
@@ -270,9 +290,12 @@ def _try(data: bytes, encoding: str) -> str | None:
 
 
 def _is_gbk_in_disguise(text: str) -> bool:
-    """Chinese in GBK that happens to be valid UTF-8 reads as letters below U+0800, never as Chinese."""
-    beyond = {char for char in text if char > "\x7f"}
-    return bool(beyond) and max(beyond) < "\u0800"
+    """Chinese in GBK that happens to be valid UTF-8 reads as letters below U+0800, never as Chinese.
+
+    Signs that stand alone are what they read as: Chinese words have two characters and more.
+    """
+    beyond = re.findall(r"[^\x00-\x7f]+", text)
+    return bool(beyond) and max(map(max, beyond)) < "\u0800" and not _LONE_SIGNS.issuperset(beyond)
 
 
 def _known_headers(text: str, columns: Columns) -> int:
@@ -288,6 +311,15 @@ def _first_line(text: str) -> str:
 def header_key(header: str) -> str:
     """A header without what people vary: width, case, blanks, underscores, brackets."""
     return re.sub(r"[\s_\-()\[\]\"]", "", unicodedata.normalize("NFKC", header)).casefold()
+
+
+def headers_of(wanted: Iterable[str], columns: Columns) -> Sentence:
+    """Some of the columns, by the headers that staff of each language read."""
+    names = {**columns, NOTE: _NOTES}
+    listed = list(wanted)
+    return Sentence(
+        "、".join(column if not column.isascii() else names[column][0] for column in listed), ", ".join(listed)
+    )
 
 
 def _keys(headers: list[str]) -> list[str]:
@@ -312,7 +344,8 @@ def parse_records(
 
     `source` and `title` as in Sheet. Raises Unreadable when a column is missing.
     """
-    at, headers = next(((at, cells) for at, cells in records if any(cells)), (1, []))
+    at, headers = next(((at, cells) for at, cells in records if any(map(settled, cells))), (1, []))
+    headers = [settled(header) for header in headers]
     if len(headers) > COLUMNS_MAX:
         raise Unreadable(Mistake.TOO_MANY_COLUMNS.about(most=COLUMNS_MAX), at)
     places, strange = _places(headers, columns)
@@ -325,9 +358,14 @@ def parse_records(
         for place, said in strange.items()
     ]
     rows = []
-    for row, cells in records:
+    for row, shown in records:
+        cells = [cell if cell != UNSEEN else "" for cell in shown]
         if not any(cells):
             continue
+        for place, column in places.items():
+            if column not in FREE and shown[place : place + 1] == [UNSEEN]:
+                said = Mistake.LOOKS_BLANK.about()
+                found.append(Fault(table, row, column, said, source, title, address(place, row), headers[place]))
         beyond = next(
             (place for place, cell in enumerate(cells) if cell and not "".join(headers[place : place + 1])), None
         )
@@ -347,8 +385,10 @@ def delimiter(text: str) -> str:
 
 
 def records_of(text: str) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(_lines(text), delimiter=delimiter(text), strict=True)
-    at = 0
+    """The rows of a CSV text: number, settled cells. Raises Unreadable."""
+    mark = delimiter(text)
+    reader = csv.reader(_lines(text), delimiter=mark, strict=True)
+    at = width = 0
     while True:
         at += 1
         try:
@@ -359,7 +399,15 @@ def records_of(text: str) -> Iterator[tuple[int, list[str]]]:
             raise Unreadable(Mistake.QUOTE_LEFT_OPEN.about(), at) from error
         if at > ROWS_MAX:
             raise Unreadable(Mistake.TOO_MANY_ROWS.about(most=ROWS_MAX), at)
-        yield at, [settled(cell) for cell in cells]
+        width = width or (len(cells) if any(cells) else 0)
+        if any("\n" in cell and _holds_a_row(cell, mark, width) for cell in cells):
+            raise Unreadable(Mistake.QUOTE_LEFT_OPEN.about(), at)
+        yield at, [shown(cell) for cell in cells]
+
+
+def _holds_a_row(cell: str, mark: str, width: int) -> bool:
+    """Whether a cell of several lines has swallowed a row: a quotation mark opened, and another closed far below."""
+    return any(line.count(mark) >= max(width - 1, 2) for line in cell.splitlines()[1:])
 
 
 def _lines(text: str) -> Iterator[str]:
@@ -374,6 +422,11 @@ def settled(cell: str) -> str:
     if cell.isascii():
         return cell.strip()
     return "".join(char for char in cell if unicodedata.category(char) != "Cf").strip()
+
+
+def shown(cell: str) -> str:
+    """A cell's text as settled, or UNSEEN when it is blank for the eye alone."""
+    return settled(cell) or (UNSEEN if cell.strip() else "")
 
 
 def plain(cell: str) -> str:
@@ -396,9 +449,9 @@ def _places(headers: list[str], columns: Columns) -> tuple[dict[int, str], dict[
         column = known.get(header_key(header))
         if column is None:
             if header:
-                strange[place] = _unknown_header(header, known)
+                strange[place] = _unknown_header(header, known, columns)
         elif column in places.values():
-            strange[place] = Mistake.SECOND_COLUMN.about(text=header, column=column)
+            strange[place] = Mistake.SECOND_COLUMN.about(text=header, column=headers_of([column], columns))
         else:
             places[place] = column
     return places, strange
@@ -408,13 +461,15 @@ def _missing(missing: list[str], columns: Columns, strange: list[Said]) -> Said:
     rest: Said | str = ""
     for said in reversed(strange[:STRANGE_TOLD_MAX]):
         rest = mistakes.ALSO.about(said=said, rest=rest)
-    return Mistake.MISSING_COLUMNS.about(missing=", ".join(missing), columns=", ".join(columns), strange=rest)
+    return Mistake.MISSING_COLUMNS.about(
+        missing=headers_of(missing, columns), columns=headers_of(columns, columns), strange=rest
+    )
 
 
-def _unknown_header(header: str, known: Mapping[str, str]) -> Said:
+def _unknown_header(header: str, known: Mapping[str, str], columns: Columns) -> Said:
     near = difflib.get_close_matches(header_key(header), list(known), n=1)
     if near:
-        return Mistake.UNKNOWN_COLUMN_NEAR.about(text=header, meant=known[near[0]])
+        return Mistake.UNKNOWN_COLUMN_NEAR.about(text=header, meant=headers_of([known[near[0]]], columns))
     return Mistake.UNKNOWN_COLUMN.about(text=header)
 
 

@@ -315,16 +315,17 @@ UNLISTED = {
         "nothing_to_count special_group empty_class not_a_class_span repeats_too_much too_many_states "
         "formats_together"
     ),
-    "nobody can type it into a spreadsheet": "control_character",
+    "nobody can type it into a spreadsheet": "control_character looks_blank",
     "needs more rows than the small site has": "spill_too_long",
     "a size that no hub reaches": (
         "too_many too_many_rows too_many_columns line_too_long folder_too_large too_many_with_earlier plan_too_large "
         "file_too_large too_large more_cells "
-        "beyond_right no_row_number_left"
+        "beyond_right no_row_number_left no_number_above"
     ),
-    "a path that is no file, or no spreadsheet's": "not_a_folder folder_for_file file_unreadable wrong_mark",
+    "a file beside the tables, or a time that Excel made a number": "stray_file number_for_time",
+    "a path that is no file, or no spreadsheet's": "no_table not_a_folder folder_for_file file_unreadable wrong_mark",
     "sheets in another disorder, told like those that are listed": (
-        "missing_sheet_near empty_sheet two_carrier_sheets carrier_not_given station_by_hand"
+        "missing_sheet_near empty_sheet two_carrier_sheets carrier_not_given station_by_hand made_row_edited"
     ),
     "of an advice file, which carriers' systems write": (
         "personal_data column_twice too_many_cells not_json not_an_object empty_waybill not_a_waybill "

@@ -88,6 +88,10 @@ def of_files(folder: Path) -> Iterator[Fault]:
     yield from errors_of(folder / "nowhere")
     for extra in ("nam", "路向"):
         yield from test_rulebook_tables.broken(folder, "lanes", LANES.replace("spill_to", f"spill_to,{extra}").encode())
+    with pytest.raises(Rejected) as caught:
+        check_sheets({}, LINES, OFFSET_NS, [])
+    assert [fault.table for fault in caught.value.errors if fault.kind == "no_table"] == list(tables.TABLES)
+    yield from caught.value.errors
     write(folder)
     (folder / "路向.csv").write_bytes(b"x")
     yield from errors_of(folder)
@@ -99,6 +103,10 @@ def of_files(folder: Path) -> Iterator[Fault]:
     (folder / "lanes.csv").mkdir()
     yield from errors_of(folder)
     (folder / "lanes.csv").rmdir()
+    write(folder, changed("rules", 3, "station", "\u200b"))
+    (folder / "lanes (1).csv").write_bytes(b"x")
+    yield from errors_of(folder)
+    (folder / "lanes (1).csv").unlink()
     (folder / "lanes.csv").write_text("," * (tables.COLUMNS_MAX + 1) + "x")
     yield from errors_of(folder)
     (folder / "lanes.csv").write_text("," * (tables.LINE_TEXT_MAX + 1))

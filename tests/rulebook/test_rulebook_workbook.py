@@ -20,6 +20,7 @@ from sorter.rulebook.books import xlsx
 from sorter.rulebook.books.workbook import FAULTS_MAX, Book, read_grid, read_workbook
 from sorter.rulebook.books.workbook_mistakes import WorkbookMistake
 from sorter.rulebook.books.xlsx import Kind, read_grids
+from sorter.rulebook.mistakes import Mistake
 from sorter.rulebook.tables import TABLES, TITLES, Unreadable, address
 from tests.rulebook.small_site import SMALL
 
@@ -167,7 +168,16 @@ CELLS = [
     ("rules", "B2", '<c r="B2"><f>B3</f><v></v></c>', "no_value"),
     ("rules", "B2", '<c r="B2" t="str"><f>B3</f></c>', "no_value"),
     ("rules", "L2", '<c r="L2"><f>B3</f></c>', "no_value"),
-    ("rules", "B2", '<c r="B2" t="str"><f>""</f><v></v></c>', ""),
+    ("rules", "B2", '<c r="B2" t="str"><f>""</f><v></v></c>', "looks_blank"),
+    ("rules", "L2", '<c r="L2" t="str"><f>""</f><v></v></c>', ""),
+    ("rules", "B2", '<c r="B2" t="e"/>', "looks_blank"),
+    ("rules", "B2", text_cell("B2", "\u200b"), "looks_blank"),
+    ("rules", "L2", text_cell("L2", "x_x0000_y"), "x\ufffdy"),
+    ("rules", "L2", text_cell("L2", "x_xD83D_y"), "x\ufffdy"),
+    ("rules", "L2", text_cell("L2", "_xD83D__xDE8C_"), "🚌"),
+    ("carriers", "D2", '<c r="D2" t="d"><v>2026-11-01T00:00:00.000Z</v></c>', "2026-11-01"),
+    ("trips", "C2", '<c r="C2" t="d"><v>08:00:00</v></c>', "08:00"),
+    ("trips", "C2", number_cell("C2", "8.3"), "number_for_time"),
     ("rules", "B2", '<c r="B2" t="str"><f>B3</f><v>SF</v></c>', "SF"),
     ("trips", "D2", '<c r="D2"><f>10+5</f><v>15</v></c>', "15"),
     ("rules", "B2", '<c r="B2" s="1"/>', ""),
@@ -184,7 +194,7 @@ CELLS = [
 @pytest.mark.parametrize(("table", "cell", "xml", "read"), CELLS, ids=[f"{t}-{x}" for t, _, x, _ in CELLS])
 def test_a_cell_is_what_the_person_sees(tmp_path: Path, table: str, cell: str, xml: str, read: str) -> None:
     book = site(tmp_path, {table: {cell: xml}})
-    kinds = {mistake.kind for mistake in WorkbookMistake}
+    kinds = {mistake.kind for mistake in (*WorkbookMistake, Mistake.LOOKS_BLANK)}
     if read in kinds:
         assert told(book) == [(TITLES[table][0], cell, read)]
         assert book.faults[0].file == "book.xlsx"

@@ -5,7 +5,6 @@ Importing the sheet again replaces what its last import made, which a note on th
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import count
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -33,6 +32,8 @@ _COLUMNS: Final[Columns] = {
     **{segment: TABLES["sort_codes"][segment] for segment in SEGMENTS},
     "carrier": (*TABLES["carriers"]["carrier"], "快递公司"),
 }
+_CONDITIONS: Final = ("township", "service", "flow", "weight_g", "length_mm", "time", "days")
+"""What a rule may ask beside carrier and station."""
 _NEEDED: Final = {"chute", SEGMENTS[0]}
 _NUMBERS: Final = frozenset({"chute"})
 _HEADERS: Final = tables.by_header(_COLUMNS)
@@ -85,6 +86,8 @@ def read_carrier_sheet(path: Path) -> tuple[CarrierSheet | None, list[Fault]]:
         ]
         if not wrong:
             rows.append(parsed)
+    if not sheet.rows and not faults:
+        faults = [sheet.placed(Fault(path.name, 0, "", Mistake.NO_ROWS.about()))]
     return CarrierSheet(rows, sheet), faults
 
 
@@ -93,7 +96,7 @@ def _grid(path: Path) -> Grid:
     data = tables.read_bytes(path)
     if path.suffix.casefold() in {".csv", ".txt", ".tsv"}:
         text = tables.decode(data, _COLUMNS)
-        grids = [Grid("", False, list(tables.records_of(text)), [], [], [], [], "")]
+        grids = [Grid("", False, list(tables.records_of(text)), [], [], [], set(), "")]
     else:
         grids = xlsx.read_grids(path)
     found = [grid._replace(records=records) for grid in grids if (records := _from_header(grid.records))]
@@ -147,15 +150,24 @@ def _chute(text: str) -> str:
     return str(cells.number(text, 1, limits.CHUTE_NUMBER_MAX, mistakes.CHUTE_NUMBER))
 
 
-def join(carrier: str, taken: CarrierSheet, draft: Mapping[str, Sheet]) -> tuple[dict[str, Sheet], list[Fault]]:
+def join(
+    carrier: str, taken: CarrierSheet, draft: Mapping[str, Sheet], *, replace: bool = False
+) -> tuple[dict[str, Sheet], list[Fault]]:
     """The draft with what the carrier's sheet says; the draft as it was when anything is wrong.
 
     `carrier`: the code or name of whoever the rows without a carrier are from; "": nobody.
+    `replace`: also rows that an import made and staff has edited since.
     Needs the draft's tables carriers, stations, sort_codes, chutes and rules.
     """
     joiner = _Joiner(carrier, taken, draft)
     faults = [taken.sheet.placed(fault) for fault in joiner.faults()]
-    return (dict(draft) if faults else {**draft, **joiner.changed()}), faults
+    if not replace:
+        faults += joiner.edited()
+    if faults:
+        return dict(draft), faults
+    changed, unplaced = joiner.changed()
+    faults = [taken.sheet.placed(fault) for fault in unplaced]
+    return (dict(draft) if faults else {**draft, **changed}), faults
 
 
 class _Joiner:
@@ -193,11 +205,28 @@ class _Joiner:
                 if words.has(carrier):
                     facts = {"key": row.key, "row": other.at, "station": other.texts["station"]}
                     yield Fault(self.table, row.at, SEGMENTS[0], WorkbookMistake.SORT_CODE_BY_HAND.about(**facts))
-        if self._last_number() + len(self.rows) > limits.ROW_NUMBER_MAX:
-            yield Fault(self.table, 0, "", WorkbookMistake.NO_ROW_NUMBER_LEFT.about(most=limits.ROW_NUMBER_MAX))
 
-    def changed(self) -> dict[str, Sheet]:
-        """The tables with the rows of this sheet in place of those its last import made."""
+    def edited(self) -> Iterator[Fault]:
+        """The rows that an import made and that say by now what no import would."""
+        for table in ("stations", "rules", "sort_codes"):
+            for row in self.draft[table].rows:
+                column = self._edited_column(table, row.texts) if self._is_made(row) else ""
+                if column:
+                    said = WorkbookMistake.MADE_ROW_EDITED.about(note=NOTE_OF_IMPORT)
+                    yield self.draft[table].placed(Fault(table, row.at, column, said))
+
+    def _edited_column(self, table: str, texts: Mapping[str, str]) -> str:
+        """The first column that is not as made; "": none. A chute's lane may have changed since the import."""
+        carrier, _, chute = texts["station"].rpartition("-")
+        made = {
+            "stations": {"kind": STATION_KIND, "township": ""},
+            "rules": {"carrier": carrier, "send_to": chute, **dict.fromkeys(_CONDITIONS, "")},
+            "sort_codes": {"carrier": carrier},
+        }[table]
+        return next((column for column, text in made.items() if texts[column] not in {text, text or "-"}), "")
+
+    def changed(self) -> tuple[dict[str, Sheet], list[Fault]]:
+        """The tables with the rows of this sheet in place of those its last import made, and where that fails."""
         stations, rules, codes = {}, {}, {}
         for carrier, row in self.rows:
             station = _station(carrier, row)
@@ -208,11 +237,14 @@ class _Joiner:
             rules[station] = {"carrier": carrier, "station": station, "send_to": chute}
             segments = dict(zip(SEGMENTS, row.key.split("-"), strict=False))
             codes[carrier, row.key] = {"carrier": carrier, **segments, "station": station}
-        return {
+        joined = {
             "stations": self._replaced("stations", stations, lambda texts: texts["station"]),
-            "rules": self._numbered(self._replaced("rules", rules, lambda texts: texts["station"])),
+            "rules": self._replaced("rules", rules, lambda texts: texts["station"]),
             "sort_codes": self._replaced("sort_codes", codes, lambda texts: (texts["carrier"], _key(texts))),
         }
+        texts, faults = self._numbered(joined["rules"], list(stations))
+        joined["rules"] = joined["rules"]._replace(rows=[Cells(at, each) for at, each in enumerate(texts, 2)])
+        return joined, faults
 
     def _replaced(self, table: str, wanted: dict[Any, dict[str, str]], key: Callable[[dict[str, str]], Any]) -> Sheet:
         """A row made before keeps its place when it is wanted again; new ones come last."""
@@ -226,14 +258,57 @@ class _Joiner:
         texts += [_made(table, new, "") for new in left.values()]
         return self.draft[table]._replace(rows=[Cells(at, each) for at, each in enumerate(texts, 2)])
 
-    def _numbered(self, rules: Sheet) -> Sheet:
-        free = count(self._last_number() + 1)
-        rows = [row if row.texts["row"] else Cells(row.at, row.texts | {"row": str(next(free))}) for row in rules.rows]
-        return rules._replace(rows=rows)
+    def _numbered(self, rules: Sheet, stations: Sequence[str]) -> tuple[list[dict[str, str]], list[Fault]]:
+        """The rules in order, those of this sheet above the first one that would take all of their items."""
+        takers = self._takers(rules, stations)
+        above: dict[int, list[dict[str, str]]] = {}  # by the row they stand above; 0: no row takes their items
+        staying = []
+        for row in rules.rows:
+            taker = self._taker(row, takers) if self._is_made(row) else 0
+            if row.texts["row"] and not 0 < taker < row.at:
+                staying.append(row)
+            else:
+                above.setdefault(taker, []).append(row.texts)
+        texts: list[dict[str, str]] = []
+        faults: list[Fault] = []
+        last = 0
+        for below in [*staying, None]:
+            new = above.get(below.at if below else 0, [])
+            number = _number(below.texts["row"]) if below else limits.ROW_NUMBER_MAX + 1
+            if new and last + len(new) >= number:
+                faults.append(self._no_number(below))
+            texts += [each | {"row": str(last + step)} for step, each in enumerate(new, 1)]
+            if below:
+                texts.append(below.texts)
+                last = max(last, number)
+        return texts, faults
 
-    def _last_number(self) -> int:
-        numbers = (row.texts["row"] for row in self.draft["rules"].rows)
-        return max((int(number) for number in numbers if number.isascii() and number.isdecimal()), default=0)
+    def _takers(self, rules: Sheet, stations: Sequence[str]) -> list[tuple[int, Words, Words]]:
+        """The rules without any condition but of carrier and station: (row, carriers, stations)."""
+        names = [row.texts["station"] for row in self.draft["stations"].rows]
+        carriers = Vocabulary(mistakes.CARRIER, mistakes.KNOWN, self.titles)
+        known = Vocabulary(mistakes.STATION, mistakes.KNOWN, [*names, *stations])
+        found = []
+        for row in rules.rows:
+            if self._is_made(row) or any(row.texts[column] not in cells.ANY for column in _CONDITIONS):
+                continue
+            try:
+                words = cells.words(row.texts["carrier"], carriers), cells.words(row.texts["station"], known)
+            except CellError:
+                continue  # the check tells it, at its own row
+            found.append((row.at, *words))
+        return found
+
+    def _taker(self, made: Cells, takers: Sequence[tuple[int, Words, Words]]) -> int:
+        """The first row that takes all of a made rule's items; 0: none."""
+        carrier, station = made.texts["carrier"], made.texts["station"]
+        return next((at for at, carriers, stations in takers if carriers.has(carrier) and stations.has(station)), 0)
+
+    def _no_number(self, row: Cells | None) -> Fault:
+        if row is None:
+            return Fault(self.table, 0, "", WorkbookMistake.NO_ROW_NUMBER_LEFT.about(most=limits.ROW_NUMBER_MAX))
+        said = WorkbookMistake.NO_NUMBER_ABOVE.about(number=row.texts["row"])
+        return Fault(self.table, 0, "", said)
 
     def _is_made(self, row: Cells) -> bool:
         """Whether an import of one of these carriers made the row."""
@@ -257,6 +332,10 @@ class _Joiner:
                 continue  # the check tells it, at its own row
             found.setdefault(_key(row.texts), []).append((words, row))
         return found
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdecimal() else 0
 
 
 def _station(carrier: str, row: CarrierRow) -> str:

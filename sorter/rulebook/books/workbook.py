@@ -15,7 +15,18 @@ from sorter.rulebook.books.template import example
 from sorter.rulebook.books.workbook_mistakes import WorkbookMistake
 from sorter.rulebook.books.xlsx import Grid, Kind, Odd
 from sorter.rulebook.findings import Fault, Finding
-from sorter.rulebook.tables import FREE, TABLES, TITLES, Columns, Sheet, Unreadable, by_title, header_key, parse_records
+from sorter.rulebook.tables import (
+    FREE,
+    TABLES,
+    TITLES,
+    Columns,
+    Sheet,
+    Unreadable,
+    by_title,
+    header_key,
+    headers_of,
+    parse_records,
+)
 
 HUB_SHEET: Final = "_hub"
 """The hidden sheet that says what a workbook was exported from."""
@@ -141,10 +152,13 @@ def read_grid(
     `numbers`: the columns whose cells may be numbers, where they are not those of NUMBERS.
     """
     if not grid.records:
-        raise Unreadable(WorkbookMistake.EMPTY_SHEET.about(columns=", ".join(columns)))
+        raise Unreadable(WorkbookMistake.EMPTY_SHEET.about(columns=headers_of(columns, columns)))
     sheet, faults = parse_records(table, iter(grid.records), columns, source=file, title=grid.title)
     allowed = NUMBERS.get(table, frozenset()) if numbers is None else numbers
-    faults += [sheet.placed(fault) for fault in (*_wrong_cells(sheet, grid, allowed), *_wrong_layout(table, grid))]
+    faults += [
+        sheet.placed(fault)
+        for fault in (*_wrong_cells(sheet, grid, allowed), *_told_in_full(table, list(_wrong_layout(table, grid))))
+    ]
     return sheet, faults
 
 
@@ -155,10 +169,15 @@ def _wrong_cells(sheet: Sheet, grid: Grid, numbers: frozenset[str]) -> list[Faul
         for odd in grid.odd
         if odd.place in column_at and (said := _wrong(odd, column_at[odd.place], numbers))
     ]
+    return _told_in_full(sheet.table, found)
+
+
+def _told_in_full(table: str, found: list[Fault]) -> list[Fault]:
+    """The first FAULTS_MAX, and how many more there are."""
     if len(found) <= FAULTS_MAX:
         return found
     more = WorkbookMistake.MORE_CELLS.about(count=len(found) - FAULTS_MAX)
-    return [*found[:FAULTS_MAX], Fault(sheet.table, 0, "", more)]
+    return [*found[:FAULTS_MAX], Fault(table, 0, "", more)]
 
 
 def _wrong_layout(table: str, grid: Grid) -> Iterator[Fault]:
@@ -180,7 +199,7 @@ def _wrong(odd: Odd, column: str, numbers: frozenset[str]) -> Said | None:
     if column in FREE:
         return None
     if odd.kind is Kind.NUMBER:
-        return _wrong_number(odd.text, is_code=column not in numbers)
+        return _wrong_number(odd.text, column, numbers)
     if odd.kind is Kind.DATE and column not in DATES:
         return WorkbookMistake.DATE_CELL.about(**facts, written=_typed(odd.text))
     if odd.kind is Kind.TIME and column not in TIMES:
@@ -189,7 +208,10 @@ def _wrong(odd: Odd, column: str, numbers: frozenset[str]) -> Said | None:
     return marks[odd.kind].about(**facts) if odd.kind in marks else None
 
 
-def _wrong_number(text: str, *, is_code: bool) -> Said | None:
+def _wrong_number(text: str, column: str, numbers: frozenset[str]) -> Said | None:
+    if column in TIMES:
+        return WorkbookMistake.NUMBER_FOR_TIME.about(text=text)
+    is_code = column not in numbers
     if abs(float(text)) >= (LONG_NUMBER if is_code else 10**15):
         return WorkbookMistake.LONG_NUMBER.about(text=text)
     return WorkbookMistake.NUMBER_FOR_CODE.about(text=text) if is_code else None

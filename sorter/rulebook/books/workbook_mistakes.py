@@ -63,6 +63,10 @@ class WorkbookMistake(Catalogue):
         "“{text}”存成了数字，开头的 0 可能已丢；请把整列设成文本，再重新填写",
         '"{text}" is kept as a number, so zeros at its front may be lost; format the column as text and write it again',
     )
+    NUMBER_FOR_TIME = (
+        "“{text}”存成了数字，这一列填时间；请把整列设成文本，再写成 08:30 这样",
+        '"{text}" is kept as a number, and this column holds times; format the column as text and write 08:30',
+    )
     LONG_NUMBER = (
         "“{text}”存成了数字，位数太多，末尾几位可能已丢；请把整列设成文本，再完整填写",
         (
@@ -132,6 +136,20 @@ class WorkbookMistake(Catalogue):
     STATION_BY_HAND = (
         "站点 {station} 已在站点表第{row}行，不是导入生成的；请给它改个代码",
         "station {station} stands in row {row} of stations and was not made by an import; give it another code",
+    )
+    NO_NUMBER_ABOVE = (
+        "序号 {number} 的规则会收走这些站点的所有包裹，它上面没有足够的空序号；请把规则重新编号，中间留空",
+        (
+            "rule {number} takes all items of these stations, and too few numbers are free above it; number the rules"
+            " anew, with gaps"
+        ),
+    )
+    MADE_ROW_EDITED = (
+        "这一行是导入生成的，后来改过，再导入会丢掉改动；请把备注“{note}”改成别的，它就算您自己的，或用 --replace 覆盖",
+        (
+            'the row was made by an import and edited since, which importing would lose; change its note "{note}" to'
+            " make the row your own, or overwrite it: --replace"
+        ),
     )
     NO_ROW_NUMBER_LEFT = (
         "规则的序号已用到 {most}，没有空号了；请把规则重新编号",

@@ -42,7 +42,7 @@ CELL_TOO_LONG: Final = Sentence(
 
 
 class Base(NamedTuple):
-    """What a workbook was exported from: the version's name, and the digest of its tables."""
+    """What a workbook was exported from: the version's name, and the digest of the draft of that time."""
 
     version: str
     digest: str
@@ -110,13 +110,21 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def write_workbook(sheets: Mapping[str, Sheet], path: Path, *, version: str, language: Language) -> None:
+def write_workbook(
+    sheets: Mapping[str, Sheet],
+    path: Path,
+    *,
+    version: str,
+    language: Language,
+    draft: Mapping[str, Sheet] | None = None,
+) -> None:
     """One sheet per table, every cell text, to be read back by workbook.read_workbook. Raises Declined.
 
-    `version` names what the sheets were taken from; base_version tells it again.
+    `version` names what the sheets were taken from, and `draft` is what an import will replace, None being
+    the sheets themselves; base_version tells both again.
     """
     stored = {table: _storable(sheets[table]) for table in TABLES if table in sheets}
-    _save(_workbook(stored, Base(version, digest(sheets)), language), path)
+    _save(_workbook(stored, Base(version, digest(sheets if draft is None else draft)), language), path)
 
 
 def template(path: Path, language: Language) -> None:

@@ -18,7 +18,7 @@ from xml.parsers import expat
 
 from sorter.reasons import Sentence
 from sorter.rulebook.books.workbook_mistakes import WorkbookMistake
-from sorter.rulebook.tables import FILE_BYTES_MAX, Unreadable, address, plain, read_bytes, settled
+from sorter.rulebook.tables import FILE_BYTES_MAX, UNSEEN, Unreadable, address, plain, read_bytes, shown
 
 INFLATED_BYTES_MAX: Final = 128 << 20
 """Bytes of XML read of one workbook, all sheets together."""
@@ -31,6 +31,7 @@ CELLS_MAX: Final = 2_000_000
 TEXT_MAX: Final = 64 << 20
 """Characters in these cells."""
 SHEETS_MAX: Final = 64
+MERGED_MAX: Final = 10_000
 PARTS_MAX: Final = 10_000
 ROWS_MAX: Final = 1 << 20
 COLUMNS_MAX: Final = 256
@@ -43,6 +44,7 @@ _MEGABYTES: Final = Sentence("{count} MB", "{count} MB")
 _ELEMENTS: Final = Sentence("行和格子的标记过多", "it has too many marks of rows and cells")
 _ROWS: Final = Sentence("有内容的行过多", "it has too many rows with content")
 _CELLS: Final = Sentence("有内容的格子过多", "it has too many cells with content")
+_MERGED: Final = Sentence("合并单元格过多", "it has too many merged cells")
 _CHARACTERS: Final = Sentence("文字过多", "it has too much text")
 _SHEETS: Final = Sentence("有 {count} 张工作表", "it has {count} sheets")
 _PACKED: Final = Sentence("压缩数据", "packed data")
@@ -101,7 +103,7 @@ class Grid(NamedTuple):
     odd: list[Odd]
     merged: list[Merged]
     hidden_rows: list[int]  # those that hold text
-    hidden_places: list[int]
+    hidden_places: set[int]
     beyond: str  # the first cell with text right of COLUMNS_MAX, such as XFD1; "": none
 
 
@@ -260,6 +262,8 @@ class _Elements(_Part):
 
     def begin(self, name: str, attributes: Attributes) -> None:
         if name in self.names:
+            if len(self.found) == PARTS_MAX:
+                raise _refusal(WorkbookMistake.TOO_LARGE, what=_ELEMENTS, most=PARTS_MAX)
             self.found.append((name, {key.rpartition(":")[2]: value for key, value in attributes.items()}))
 
 
@@ -336,10 +340,14 @@ _ESCAPED: Final = re.compile(r"_x([0-9A-Fa-f]{4})_")
 
 
 def _seen(text: str) -> str:
-    """A stored text as the person sees it: `_x000D_` is a carriage return, `_x005F_` an underscore."""
+    """A stored text as the person sees it: `_x000D_` is a carriage return, `_x005F_` an underscore.
+
+    What is no character, NUL or half a pair, becomes U+FFFD. UNSEEN: something, and nothing to see.
+    """
     if "_x" in text:
-        text = _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
-    return settled(text)
+        text = _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text).replace("\0", "\ufffd")
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return shown(text)
 
 
 _REFERENCE: Final = re.compile(r"([A-Za-z]{1,3})([0-9]{1,7})")
@@ -364,7 +372,7 @@ class _Sheet(_Part):
         self.strings = strings
         self.styles = styles
         self.epoch = epoch
-        self.grid = Grid("", False, [], [], [], [], [], "")
+        self.grid = Grid("", False, [], [], [], [], set(), "")
         self.beyond = ""
         self.row = 0
         self.is_row_hidden = False
@@ -390,7 +398,7 @@ class _Sheet(_Part):
             self._merge(attributes.get("ref", ""))
         elif name == "col" and attributes.get("hidden") in _TRUE:
             first, last = (int(attributes.get(end, "0")) for end in ("min", "max"))
-            self.grid.hidden_places.extend(range(first - 1, min(last, COLUMNS_MAX)))
+            self.grid.hidden_places.update(range(max(first, 1) - 1, min(last, COLUMNS_MAX)))
 
     def finish(self, name: str) -> None:
         if name == "c":
@@ -423,7 +431,7 @@ class _Sheet(_Part):
         self.has_formula = self.has_value = False
 
     def _finish_cell(self) -> None:
-        if not self.has_formula and not self.value:
+        if not self.has_formula and not self.value and self.attributes.get("t") != "e":
             return
         kind, text = self._seen_cell("".join(self.value))
         self.value.clear()
@@ -447,6 +455,8 @@ class _Sheet(_Part):
         kind = self.attributes.get("t", "n")
         if self.has_formula and not value and (kind == "n" or not self.has_value):
             return Kind.UNCALCULATED, ""
+        if not value and (self.has_formula or kind == "e"):
+            return None, UNSEEN
         if not value or kind in {"str", "inlineStr"}:
             return None, _seen(value)
         if kind == "s":
@@ -490,6 +500,8 @@ class _Sheet(_Part):
     def _merge(self, name: str) -> None:
         first, _, last = name.partition(":")
         (first_row, first_place), (last_row, last_place) = _reference(first), _reference(last or first)
+        if len(self.grid.merged) == MERGED_MAX:
+            raise _refusal(WorkbookMistake.TOO_LARGE, what=_MERGED, most=MERGED_MAX)
         self.grid.merged.append(Merged(name, first_row, last_row, first_place, last_place))
 
 
@@ -497,9 +509,17 @@ def _marked(kind: str, value: str) -> tuple[Kind, str]:
     """A cell that says itself what it is: truth, an error's mark or a date."""
     if kind == "b":
         return Kind.TRUTH, "TRUE" if value.strip() in _TRUE else "FALSE"
-    if kind == "d":
-        return Kind.DATE, value.removesuffix("T00:00:00").replace("T", " ")
+    if kind == "d" and (match := _ISO.fullmatch(value.strip())):
+        date, clock = match["date"] or "", (match["clock"] or "").removesuffix(":00" if match["second"] else "")
+        if not date:
+            return Kind.TIME, clock
+        return Kind.DATE, f"{date} {clock}" if clock not in {"", "00:00"} else date
     return Kind.MARK, plain(value)
+
+
+_ISO: Final = re.compile(
+    r"(?P<date>\d{4}-\d\d-\d\d)?(?:T|^|$)(?P<clock>\d\d:\d\d(?P<second>:\d\d)?)?(?:\.\d+)?Z?", re.ASCII
+)
 
 
 def _clock(seconds: int) -> str:
