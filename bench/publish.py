@@ -1,7 +1,7 @@
 """Plans change while scans are decided: what it costs the scans, and that each has exactly one version.
 
-The open loop of `latency`, first without and then with a publisher in a process of its own.
-Afterwards the journal is read: every scan has one decision, by the plan then in force.
+The open loop of `latency`, in its first half without and in its second with a publisher in a process
+of its own. Afterwards the journal is read: every scan has one decision, by the plan then in force.
 """
 
 import subprocess
@@ -47,40 +47,37 @@ def run(size: Size) -> Result:
     """
     with tempfile.TemporaryDirectory(prefix="hub-sorter-bench-") as folder:
         site = make_site(Path(folder), size.rules, size.advices)
-        quiet = _drive(site, size)
-        before = sum(1 for _ in read(site.ledger))
-        with _publishing(site, size) as published:
-            busy = _drive(site, size)
-        switches = _judge(site, size, before)
-        versions = published.read_text(encoding="ascii").split()
-    ours, theirs = latency.points(busy.ours_ns), latency.points(quiet.ours_ns)
-    note(f"publish: {len(versions)} publishes, {switches} changes of plan; without them {theirs}")
+        drive, versions = _drive(site, size)
+        switches = _judge(site, size)
+    ours, theirs = latency.points(drive.ours_ns[size.scans :]), latency.points(drive.ours_ns[: size.scans])
+    note(f"publish: {versions} publishes, {switches} changes of plan; without them {theirs}")
     return Result(
         "publish",
-        hash_of(np.array(sorted(busy.line.answers), np.int64).tobytes()),
+        hash_of(np.array(sorted(drive.line.answers), np.int64).tobytes()),
         {**ours, "changes": switches},
         {"vs_quiet": three_digits(ours["p999_ms"] / theirs["p999_ms"])},
     )
 
 
-def _drive(site: Site, size: Size) -> latency.Drive:
-    """Every scan decided by a daemon of its own start."""
+def _drive(site: Site, size: Size) -> tuple[latency.Drive, int]:
+    """Every scan sent and answered, and how many publishes took force meanwhile. Raises WrongVersion."""
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     with context, running(site) as daemon, echoing(site.folder / "echo") as echo:
         daemon.settle()
         drive = latency.Drive(context, site.wire.devices, echo)
-        with closing(drive):
-            drive.run(latency.Size(scans=size.scans, advices=size.advices))
-    return drive
+        with closing(drive), _publishing(site, size) as told:
+            drive.run(latency.Size(scans=2 * size.scans, advices=size.advices))
+        return drive, len(told.read_text(encoding="ascii").split())
 
 
 @contextmanager
 def _publishing(site: Site, size: Size) -> Iterator[Path]:
-    """A publisher that waits for the daemon, and publishes as often as it shall while the scans last."""
+    """A publisher that begins when half of the scans are sent, and publishes as often as it shall with the others."""
     told = site.folder / "published"
-    period_s = size.scans * PERIOD_S / size.publishes
+    half_s = size.scans * PERIOD_S
+    command = [sys.executable, "-m", "bench.publisher", str(site.folder), str(half_s), str(half_s / size.publishes)]
     with told.open("wb") as out:
-        publisher = subprocess.Popen([sys.executable, "-m", "bench.publisher", site.folder, str(period_s)], stdout=out)
+        publisher = subprocess.Popen(command, stdout=out)
         try:
             yield told
             if publisher.poll() is not None:
@@ -90,26 +87,25 @@ def _publishing(site: Site, size: Size) -> Iterator[Path]:
             publisher.wait()
 
 
-def _judge(site: Site, size: Size, before: int) -> int:
+def _judge(site: Site, size: Size) -> int:
     """How often the plan changed. Raises WrongVersion."""
     decided: Counter[int] = Counter()
     shifted: dict[int, bool] = {}
     number = switches = 0
-    for at, record in enumerate(read(site.ledger)):
+    for record in read(site.ledger):
         if isinstance(record, PlanRecord):
             shifted[record.number] = bool(plan_from_bytes(record.data).plan.table.row.min() > SHIFT)
             continue
         for event in record.batch.events[record.batch.events["kind"] == Kind.PLAN]:
-            number, switches = int(event["chute"]), switches + (at >= before)
+            number, switches = int(event["chute"]), switches + 1
         diverts = record.decisions[record.decisions["verdict"] == Verdict.DIVERT]
         by_rule = diverts[diverts["row"] > 0]
         if (diverts["plan"] != number).any() or ((by_rule["row"] > SHIFT) != shifted[number]).any():
-            raise WrongVersion(f"record {at} holds a decision that is not by plan {number}, which was in force")
-        if at >= before:
-            decided.update(diverts["item"].tolist())
-    wrong = [item for item in range(1, size.scans + 1) if decided[item] != 1]
+            raise WrongVersion(f"a decision is not by plan {number}, which was in force")
+        decided.update(diverts["item"].tolist())
+    wrong = [item for item in range(1, 2 * size.scans + 1) if decided[item] != 1]
     if wrong:
         raise WrongVersion(f"{len(wrong)} scans have no decision or several, item {wrong[0]} among them")
-    if not switches:
-        raise WrongVersion("no plan took force")
-    return switches
+    if switches < 2:
+        raise WrongVersion("no plan was changed")
+    return switches - 1

@@ -1,6 +1,6 @@
 """Publishes the rules of a site again and again, as `sorter rules publish` does, until it is told to end.
 
-`python -m bench.publisher SITE PERIOD_S`: one line on stdout for each publish that is in force.
+`python -m bench.publisher SITE DELAY_S PERIOD_S`: one line on stdout for each publish that is in force.
 """
 
 import csv
@@ -33,8 +33,9 @@ def main() -> None:
 
     So the row of a decision tells whose rows decided it.
     """
-    site, period_s = load(Path(sys.argv[1])), float(sys.argv[2])
+    site, delay_s, period_s = load(Path(sys.argv[1])), *map(float, sys.argv[2:])
     os.nice(NICENESS)
+    time.sleep(delay_s)
     table = site.rules / "rules.csv"
     header, *rows = csv.reader(table.read_text(encoding="utf-8-sig").splitlines())
     due_s = time.monotonic()

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from bench import workload
 from bench.tables import LINE_NAME, make_hub
+from sorter import publishing
 from sorter.ledger.journal import Journal
 from sorter.records import plan_to_bytes
 from sorter.replay import Standing
@@ -66,6 +67,7 @@ def make_site(folder: Path, rules: int, advices: int) -> Site:
         journal.sync()
     finally:
         journal.close()
+    publishing.publish(site, publishing.Order("bench", "the plan of the journal", lambda: workload.START_NS))
     return site
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeVar
 
 import click
 
@@ -14,15 +15,17 @@ from sorter import publishing
 from sorter.ledger.reader import Reader
 from sorter.publish_cli import Minute, clock_of
 from sorter.publishing import CURRENT, DRAFT
-from sorter.reasons import Declined, Language, Sentence
-from sorter.records import NONE_16, SortPlan
+from sorter.reasons import SENTENCES, Declined, Language, Reason, Said, Sentence
+from sorter.records import SortPlan
 from sorter.rulebook import Checked, Finding, Rejected, compile_plan
 from sorter.rulebook.books.writing import write_folder
 from sorter.rulebook.check import check_sheets
+from sorter.rulebook.compile import names_of
 from sorter.rulebook.review.worth_a_look import review
-from sorter.rulebook.trial import recorded, routing
+from sorter.rulebook.rows import STATION_KINDS
+from sorter.rulebook.trial import planned, recorded, routing
 from sorter.rulebook.trial.diff import row_changes, traffic_diff
-from sorter.rulebook.trial.explain import Question, question_of
+from sorter.rulebook.trial.explain import MONDAY_MORNING_MIN, NOW, WEEK_MIN, Explanation, Question, question_of
 from sorter.rulebook.trial.explain import explain as explain_parcel
 from sorter.rulebook.trial.recorded import Recorded
 from sorter.rulebook.two_pass import planning as passes
@@ -32,6 +35,11 @@ from sorter.site import load as load_site
 from sorter.terminal import REFUSED, json_option, language_option, refusals, site_option, tell
 
 KIND_TOLD_MAX: Final = 4
+LOST_TOLD_MAX: Final = 5
+DAYS_TOLD_MAX: Final = 7
+PASSES: Final[tuple[Literal[1, 2], ...]] = (1, 2)
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 _RIGHT: Final = Sentence("规则表没有错误；方案 {version}", "the tables have no error; plan {version}")
 _ERRORS: Final = Sentence("{count} 处错误，改正后才能发布", "errors: {count}; correct them before publishing")
@@ -45,20 +53,79 @@ _NO_TRAFFIC: Final = Sentence(
     "{text} 既不是日期也不是文件；写 2026-11-11 或 parcels.ndjson 的路径",
     "{text} is neither a day nor a file; write 2026-11-11 or the path of a parcels.ndjson",
 )
+_EMPTY_DAY: Final = Sentence(
+    "账本里 {day} 没有包裹；有包裹的日子：{days}", "the ledger holds no parcel of {day}; the days it has: {days}"
+)
+_STRANGE: Final = Sentence(
+    "这些包裹的分拣线（{lines}）规则表里都没有：这是别的场地的记录，请换 --traffic",
+    "the tables know none of the lines of these parcels ({lines}): it is traffic of another site; give another "
+    "--traffic",
+)
+_SEVERAL_DAYS: Final = Sentence(
+    "这些包裹是 {days} 天的，各天的钟点会混在一起；请用一天的记录",
+    "these parcels are of {days} days, whose hours would be mixed; give those of one day",
+)
+_LOST: Final = Sentence(
+    "注意：第一遍里有 {items} 件现在有格口、那时没有，会转到最大圈数或去异常口。"
+    "按分拣线：{by_line}；按站点：{by_station}；按现在的路向：{by_lane}",
+    "look out: {items} parcels that have a chute now have none in pass one and go round or to an exception chute; "
+    "by line: {by_line}; by station: {by_station}; by the lane they have now: {by_lane}",
+)
+_LEFT_OUT: Final = Sentence(
+    "注意：规则 {rows} 拒收，但上面有分拣这些站点的规则，没有带入两遍的规则表；要保留就移到它们上面",
+    "look out: rules {rows} reject, but stand below rules that sort these stations, and are left out of both passes; "
+    "to keep one, move it above those",
+)
 _SAME: Final = Sentence("规则表没有变化", "the tables say the same")
 _NOT_READ: Final = Sentence("账本里没有运单 {waybill}", "waybill {waybill} is not in the ledger")
+_HAPPENED: Final = Sentence(
+    "账本里当时的决定：{reason}，规则 {row}，格口 {chute}（方案 {plan}）",
+    "the ledger says what was decided: {reason}, rule {row}, chute {chute} (plan {plan})",
+)
+_DIFFERS: Final = Sentence(
+    "与上面的解释不同。可能因为：承运商预报了重量而没有称重（账本不留预报的重量，可用 --weight-g 补上）；"
+    "当时是另一个方案；班次已满或已过，格口满了或锁着；包裹绕圈后再读；或您改写了它的内容",
+    "that differs from the explanation above. Likely: the carrier declared a weight and none was measured (the ledger "
+    "does not keep it; give --weight-g); another plan sorted; a trip was full or gone, a chute full or locked; it was "
+    "read again after a lap; or you replaced some of what it had",
+)
 _WRITTEN: Final = Sentence(
     "两遍的规则表已写到 {first} 和 {second}；用 sorter rules import 逐一导入、检查、发布",
     "the rule sets of both passes are in {first} and {second}; import, check and publish them one after the other",
 )
 
-plan_option = click.option(
-    "--plan",
-    default=CURRENT,
-    show_default=True,
-    metavar="PLAN",
-    help="draft, current, a version, a folder, an .xlsx.",
-)
+
+class Chutes(click.ParamType[tuple[int, ...]]):
+    """Chutes by number, single and in spans."""
+
+    name = "101,103..116"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """`101,103..105` is 101, 103, 104, 105; what is twice is taken once."""
+        if not isinstance(value, str):
+            return tuple(value)
+        found: dict[int, None] = {}
+        for part in filter(None, (part.strip() for part in value.replace("，", ",").split(","))):
+            span = re.fullmatch(r"(\d{1,5})(?:(?:\.\.|-)(\d{1,5}))?", part)
+            if not span:
+                self.fail(f'"{part}" is no chute; write 101,103..116', param, ctx)
+            found |= dict.fromkeys(range(int(span[1]), int(span[2] or span[1]) + 1))
+        if not found:
+            self.fail(f'"{value}" names no chute; write 101,103..116', param, ctx)
+        return tuple(found)
+
+
+def plan_option(default: str) -> Callable[[Command], Command]:
+    """Which plan is meant."""
+    return click.option(
+        "--plan",
+        default=default,
+        show_default=True,
+        metavar="PLAN",
+        help="draft, current, a version, a folder, an .xlsx.",
+    )
+
+
 traffic_option = click.option(
     "--traffic",
     default="",
@@ -121,14 +188,14 @@ def told_findings(findings: Sequence[Finding], language: Language) -> list[str]:
 @click.option("--station")
 @click.option("--service")
 @click.option("--flow", type=click.Choice(["inbound", "outbound"]))
-@click.option("--weight-g", type=int)
-@click.option("--length-mm", type=int)
-@click.option("--weekday", type=click.IntRange(1, 7), help="1 is Monday.")
-@click.option("--time", "minute", type=Minute(), help="Local time.")
+@click.option("--weight-g", type=click.IntRange(0))
+@click.option("--length-mm", type=click.IntRange(0))
+@click.option("--weekday", type=click.IntRange(1, 7), help="1 is Monday.  [default: today]")
+@click.option("--time", "minute", type=Minute(), help="Local time.  [default: now]")
 @click.option("--cancelled", is_flag=True, default=None)
 @click.option("--intercepted", is_flag=True, default=None)
 @click.option("--expected", type=int, metavar="ROW", help="The rule that should have won: why did it not?")
-@plan_option
+@plan_option(CURRENT)
 @site_option
 @language_option
 @json_option
@@ -144,39 +211,88 @@ def explain(
     with refusals(language):
         site = load_site(folder)
         checked, _ = checked_of(site, plan)
-        question = asked_of_ledger(site, waybill) if waybill else Question()
+        question, happened = asked_of_ledger(site, waybill, checked) if waybill else (Question(), {})
         typed = {name: value for name, value in given.items() if value not in (None, ())}
         if "weekday" in typed:
             typed["weekday"] -= 1
-        explanation = explain_parcel(checked, question._replace(**typed), expected)
-    tell(explanation.as_json(language), explanation.told(language), as_json=as_json)
+        question = question._replace(**typed)
+        now_min = MONDAY_MORNING_MIN
+        if NOW in {question.weekday, question.minute}:
+            now_min = week_min(clock_of(site)() + site.utc_offset_ns)
+        explanation = explain_parcel(checked, question, expected, now_min)
+    answer = explanation.as_json(language)
+    lines = [explanation.told(language)]
+    if happened:
+        answer["happened"] = happened
+        lines += [said.told(language) for said in what_happened(explanation, happened)]
+    tell(answer, "\n".join(lines), as_json=as_json)
 
 
-def asked_of_ledger(site: Site, waybill: str) -> Question:
-    """The last parcel of a waybill as it was read. Raises Declined when there is none, NotReady."""
+def week_min(local_ns: int) -> int:
+    """The minute of the week, which begins on Monday."""
+    return (local_ns // routing.MINUTE_NS + routing.EPOCH_WEEKDAY * routing.DAY_MIN) % WEEK_MIN
+
+
+def asked_of_ledger(site: Site, waybill: str, checked: Checked) -> tuple[Question, dict[str, Any]]:
+    """The last parcel of a waybill as it was read, and what was decided of it; {}: nothing was.
+
+    A station that its label names is not taken for an advice. Raises Declined when there is none, NotReady.
+    """
     with Reader(site.ledger) as reader:
         parcel = reader.parcel(waybill.strip().upper())
-    if parcel is None:
+        trace = reader.trace(waybill)
+    if parcel is None or trace is None:
         raise Declined(_NOT_READ.about(waybill=waybill))
-    return question_of(parcel, site.utc_offset_ns)
+    found = recorded.of_parcels([parcel])
+    bare = routing.without_labelled(compile_plan(checked, None), found)
+    if bare.station[0] != found.station[0]:
+        parcel = parcel._replace(advice=None)
+    decision = trace["items"][-1]["decision"] or {}
+    return question_of(parcel, checked), decision
 
 
-def traffic_of(site: Site, name: str, sort_plan: SortPlan) -> Recorded:
+def what_happened(explanation: Explanation, happened: Mapping[str, Any]) -> Iterator[Said]:
+    """What the ledger says was decided, and why that may differ from the explanation."""
+    reason = Reason[happened["reason"].upper()]
+    row, chute = happened["row"] or 0, happened["chute"]
+    yield _HAPPENED.about(
+        reason=SENTENCES[reason], row=row or "-", chute="-" if chute is None else chute, plan=happened["plan"][:12]
+    )
+    if (reason, row) != (explanation.reason, explanation.row) or chute not in explanation.chutes:
+        yield _DIFFERS.about()
+
+
+def traffic_of(site: Site, name: str, plans: Sequence[SortPlan]) -> Recorded:
     """Recorded parcels: of a file, or of a local day of the ledger, by default its last.
 
-    `sort_plan`: what decided then. Raises Declined, NotParcels, NotReady.
+    A station that a label names by the sort codes of one of `plans` is taken as named by the label.
+    Raises Declined, NotParcels, NotReady.
     """
     if Path(name).is_file():
-        return recorded.read(Path(name))
+        found = recorded.read(Path(name))
+    else:
+        found = day_of(site, name)
+        for sort_plan in plans:
+            found = routing.without_labelled(sort_plan, found)
+    if not {line for sort_plan in plans for line in sort_plan.names.lines} & set(found.lines):
+        raise Declined(_STRANGE.about(lines=", ".join(found.lines)))
+    return found
+
+
+def day_of(site: Site, name: str) -> Recorded:
+    """The parcels of a local day of the ledger, "": its last. Raises Declined, NotReady."""
     with Reader(site.ledger) as reader:
-        day = name or max(reader.days(), default="")
+        days = reader.days()
+        day = name or max(days, default="")
         if not day:
             raise Declined(_NO_DAY.about())
         try:
             found = recorded.of_parcels(reader.parcels(day))
         except ValueError as error:
             raise Declined(_NO_TRAFFIC.about(text=name)) from error
-    return routing.without_labelled(sort_plan, found)
+    if not found.items:
+        raise Declined(_EMPTY_DAY.about(day=day, days=", ".join(days[-DAYS_TOLD_MAX:]) or "-"))
+    return found
 
 
 @click.command()
@@ -197,8 +313,9 @@ def diff(*, old: str, new: str, traffic: str, folder: Path, language: Language, 
         site = load_site(folder)
         before, after = (checked_of(site, name)[0] for name in (old, new))
         changes = row_changes(before, after)
-        old_plan = compile_plan(before, None)
-        moves = traffic_diff(old_plan, compile_plan(after, old_plan.names), traffic_of(site, traffic, old_plan))
+        names = names_of(after, names_of(before, None))  # what only one of them knows moves nothing by being unknown
+        old_plan, new_plan = compile_plan(before, names), compile_plan(after, names)
+        moves = traffic_diff(old_plan, new_plan, traffic_of(site, traffic, [old_plan, new_plan]))
     rows = [change.told(language) for change in changes] or [_SAME.told(language)]
     answer = moves.as_json() | {"rows": [change.as_json() for change in changes]}
     tell(answer, "\n".join([*rows, "", moves.told(language)]), as_json=as_json)
@@ -206,69 +323,85 @@ def diff(*, old: str, new: str, traffic: str, folder: Path, language: Language, 
 
 @click.command(name="two-pass")
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--line", required=True, help="The line whose chutes are used.")
-@click.option("--kind", default="village", show_default=True, help="The stations of this kind are planned.")
-@click.option("--without", default="", metavar="101,102", help="Chutes to leave out, beside those of exceptions.")
+@click.option("--line", required=True, help="The line whose chutes are used, and whose parcels count.")
+@click.option(
+    "--kind",
+    default="village",
+    show_default=True,
+    type=click.Choice([*STATION_KINDS]),
+    help="The stations of this kind are planned.",
+)
+@click.option("--chutes", type=Chutes(), default=(), help="Only these.  [default: those of the stations' own lanes]")
 @click.option("--pins", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A CSV of what is fixed.")
+@plan_option(DRAFT)
 @traffic_option
 @site_option
 @language_option
 @json_option
-def two_pass(
-    *,
-    out: Path,
-    line: str,
-    kind: str,
-    without: str,
-    pins: Path | None,
-    traffic: str,
-    folder: Path,
-    language: Language,
-    as_json: bool,
-) -> None:
+def two_pass(*, out: Path, folder: Path, language: Language, as_json: bool, **asked: Any) -> None:
     """Plan more stations than chutes: the rule sets of a first and a second pass go to OUT.
 
     Example: sorter rules two-pass waves --line L1 --traffic 2026-11-11
     """
     with refusals(language):
         site = load_site(folder)
-        book = publishing.source(site, DRAFT, clock_of(site))
+        book = publishing.source(site, asked["plan"], clock_of(site))
         checked = check_sheets(book.sheets, site.lines, site.utc_offset_ns, book.faults)
-        chutes = passes.free_chutes(checked, line, numbers(without))
-        fixed = read_pins(pins, checked) if pins else []
-        volumes = volumes_of(site, checked, kind, traffic)
-        planned = passes.plan_two_pass(volumes, chutes, fixed)
-        summary = passes.summary(volumes, chutes, fixed, planned)
+        stations = passes.stations_of(checked, asked["kind"])
+        line, only = asked["line"], asked["chutes"]
+        chutes = passes.free_chutes(checked, line, only) if only else passes.own_chutes(checked, line, stations)
+        fixed = read_pins(asked["pins"], checked) if asked["pins"] else []
+        draft = compile_plan(checked, None)
+        found = one_day(traffic_of(site, asked["traffic"], [draft]), site.utc_offset_ns)
+        volumes = passes.count_volumes(stations, planned.places_of(draft, found, line))
+        plan = passes.plan_two_pass(volumes, chutes, fixed)
+        summary = passes.summary(volumes, chutes, fixed, plan)
+        stay, left_out = passes.rejecting(checked, stations)
         folders = [out / "pass1", out / "pass2"]
-        write_folder(passes.tables(book.sheets, planned, 1, language=language), folders[0])
-        write_folder(passes.tables(book.sheets, planned, 2, language=language), folders[1])
-    answer = {
-        "ours": summary.ours._asdict(),
-        "bounds": summary.bounds._asdict(),
-        "baseline": summary.baseline._asdict(),
-        "direct": dict(planned.direct),
-        "groups": {str(chute): list(stations) for chute, stations in planned.groups.items()},
-        "second": dict(planned.second),
-    }
-    lines = [said.told(language) for said in summary.lines]
+        sheets = [passes.tables(book.sheets, plan, number, stay, language=language) for number in PASSES]
+        first_plan = compile_plan(check_sheets(sheets[0], site.lines, site.utc_offset_ns, []), draft.names)
+        lost = planned.lost(draft, first_plan, found)
+        for tables, to in zip(sheets, folders, strict=True):
+            write_folder(tables, to)
+    answer = two_pass_json(volumes, plan, summary) | {"lost": lost._asdict(), "rules_left_out": left_out}
+    lines = [said.told(language) for said in (*summary.lines, *warnings_of(lost, left_out))]
     lines.append(_WRITTEN.about(first=folders[0], second=folders[1]).told(language))
     tell(answer, "\n".join(lines), as_json=as_json)
 
 
-def numbers(text: str) -> list[int]:
-    """The chutes of `101,102`."""
-    try:
-        return [int(part) for part in text.replace("，", ",").split(",") if part.strip()]
-    except ValueError as error:
-        raise click.BadParameter(f'"{text}" is not a list of chutes; write 101,102', param_hint="--without") from error
+def one_day(found: Recorded, utc_offset_ns: int) -> Recorded:
+    """The parcels, of one local day. Raises Declined when they are of several, whose hours would be mixed."""
+    days = planned.local_days(found, utc_offset_ns)
+    if days > 1:
+        raise Declined(_SEVERAL_DAYS.about(days=days))
+    return found
 
 
-def volumes_of(site: Site, checked: Checked, kind: str, traffic: str) -> passes.Volumes:
-    """Parcels a station and local hour, of the stations of a kind."""
-    sort_plan = compile_plan(checked, None)
-    found = traffic_of(site, traffic, sort_plan)
-    hours = routing.local_minutes(found, site.utc_offset_ns) // 60 % 24
-    known = found.station != NONE_16
-    parcels = zip((found.stations[at] for at in found.station[known]), hours[known].tolist(), strict=True)
-    stations = [row.station for row in checked.stations if row.kind == kind]
-    return passes.count_volumes(stations, parcels)
+def two_pass_json(volumes: passes.Volumes, plan: passes.TwoPass, summary: passes.Summary) -> dict[str, Any]:
+    """A two-pass plan as scripts read it; `first_items` are parcels a chute and hour, `second_items` a chute."""
+    return {
+        "ours": summary.ours._asdict(),
+        "bounds": summary.bounds._asdict(),
+        "baseline": summary.baseline._asdict(),
+        "chutes": list(plan.chutes),
+        "direct": dict(plan.direct),
+        "groups": {str(chute): list(stations) for chute, stations in plan.groups.items()},
+        "second": dict(plan.second),
+        "first_items": {str(chute): load.tolist() for chute, load in passes.first_loads(plan, volumes).items()},
+        "second_items": {str(chute): items for chute, items in passes.second_loads(plan, volumes).items()},
+    }
+
+
+def warnings_of(lost: planned.Lost, left_out: Sequence[int]) -> Iterator[Said]:
+    """What the first pass does to others than the planned parcels of its line."""
+    if lost.items:
+        by = {name: named_counts(counts) for name, counts in lost._asdict().items() if name != "items"}
+        yield _LOST.about(items=lost.items, **by)
+    if left_out:
+        yield _LEFT_OUT.about(rows=", ".join(map(str, left_out)))
+
+
+def named_counts(counts: Mapping[str, int]) -> str:
+    """`LH-06 30, LOC-1 7`, and how many names more."""
+    told = ", ".join(f"{name} {items}" for name, items in list(counts.items())[:LOST_TOLD_MAX])
+    return f"{told} (+{len(counts) - LOST_TOLD_MAX})" if len(counts) > LOST_TOLD_MAX else told

@@ -141,7 +141,11 @@ _PARCELS: Final = """
         coalesce(carrier, ''), coalesce(station, ''), coalesce(service, ''), coalesce(flow, ''),
         iif(row IS NULL, reason, '')
     FROM item CROSS JOIN scan ON scan.serial = item.serial
-        AND scan.seq = (SELECT min(seq) FROM scan AS any_scan WHERE any_scan.serial = item.serial)
+        AND scan.seq = (
+            SELECT seq FROM scan AS any_scan WHERE any_scan.serial = item.serial
+            ORDER BY item.waybill IS NOT NULL AND instr(upper(any_scan.codes), '"' || item.waybill || '"') = 0, seq
+            LIMIT 1
+        )
 """
 _PARCELS_OF_DAY: Final = _PARCELS + "WHERE item.serial BETWEEN ? AND ? ORDER BY item.serial"
 _LAST_PARCEL: Final = _PARCELS + "WHERE waybill = ? ORDER BY item.serial DESC LIMIT 1"
@@ -251,6 +255,7 @@ class Reader:
     def parcels(self, day: str) -> list[RecordedParcel]:
         """The items inducted on a local day, as they were first scanned, by serial; an item never scanned is left out.
 
+        Of an item with a waybill it is the first scan that read it.
         The ledger does not tell: whether the station came from an advice or from a sort code on the label (here it is
         an advice either way); a weight that was declared and never measured (0); what a carrier advised of an item
         whose waybill was never read alone, or a station that no plan knew (no advice); a cancellation or an intercept

@@ -405,6 +405,28 @@ def test_what_overflowed_as_much_before_is_not_told(tmp_path: Path) -> None:
     assert moves.overflow == ()
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "told"), [("", "60", 1), ("100", "60", 1), ("60", "60", 0), ("50", "60", 0)]
+)
+def test_a_smaller_load_unit_overflows_though_no_parcel_moves(
+    tmp_path: Path, before: str, after: str, told: int
+) -> None:
+    old = small_site.load(write(tmp_path, changed("chutes", 4, "capacity", before)))
+    new = small_site.load(write(tmp_path, changed("chutes", 4, "capacity", after)), old.names)
+    moves = traffic_diff(old, new, recorded.of_parcels(parcels_to("O01", 300)))
+    assert moves.moved == 0
+    assert [tuple(each) for each in moves.overflow] == [(103, "2025-11-10 07:00", 300, 300, 60)] * told
+
+
+def test_what_no_plan_knows_and_what_has_no_weight_is_counted(tmp_path: Path) -> None:
+    weighed = [each._replace(weight_g=900) for each in parcels_to("V298", 5)]
+    moves = small_moves(tmp_path, copy_of_small(), [*weighed, *parcels_to("O01", 3, "L9"), *parcels_to("O01", 2)])
+    assert (moves.not_weighed, moves.strange_lines, moves.strange_stations) == (5, 3, 5)
+    told = moves.told("en").splitlines()
+    assert [line.split(" of them ")[0] for line in told[1:4]] == ["5", "3", "5"]
+    assert "3 件的分拣线两份规则表都没有" in moves.told("zh")
+
+
 def test_a_set_of_chutes_in_another_order_is_the_same_place(tmp_path: Path) -> None:
     moves = small_moves(tmp_path, changed("chutes", 2, "position", "39.5"), parcels_to("V002", 7))
     assert moves.moved == 0
@@ -432,7 +454,7 @@ def test_the_text_says_how_much_more(tmp_path: Path) -> None:
     parcels = [*parcels_to("O01", 20), *parcels_to("V001", 5), *parcels_to("C01", 1)]
     told = small_moves(tmp_path, changed("stations", 2, "lane", "PLANE"), parcels).told("en").splitlines()
     assert told[0] == "5 of 26 parcels move."
-    assert told[1:3] == ["chute 101: 6 to 1 items (-83 %)", "chute 103: 20 to 25 items (+25 %)"]
+    assert told[2:4] == ["chute 101: 6 to 1 items (-83 %)", "chute 103: 20 to 25 items (+25 %)"]
     assert "lane BUS: 5 to 0 items (-100 %)" in told
 
 
@@ -445,14 +467,18 @@ def test_parcels_of_a_line_that_is_gone_are_counted_as_nowhere(tmp_path: Path) -
 def test_no_parcels_at_all(tmp_path: Path) -> None:
     moves = small_moves(tmp_path, changed("stations", 5, "lane", "OUT"), [])
     assert moves.as_json() == {
-        "items": 0, "moved": 0, "by_chute": {}, "by_lane": {}, "by_reason": {}, "overflow": [], "examples": []
+        "items": 0, "moved": 0, "by_chute": {}, "by_lane": {}, "by_reason": {}, "overflow": [], "examples": [],
+        "not_weighed": 0, "strange_lines": 0, "strange_stations": 0,
     }  # fmt: skip
 
 
 def test_the_json_has_the_shape_scripts_read(tmp_path: Path) -> None:
     moves = small_moves(tmp_path, changed("stations", 5, "lane", "OUT"), parcels_to("O01", 300))
     found = json.loads(json.dumps(moves.as_json()))
-    assert list(found) == ["items", "moved", "by_chute", "by_lane", "by_reason", "overflow", "examples"]
+    assert list(found) == [
+        "items", "moved", "by_chute", "by_lane", "by_reason", "overflow", "examples",
+        "not_weighed", "strange_lines", "strange_stations",
+    ]  # fmt: skip
     assert found["by_chute"] == {"103": [300, 0], "104": [0, 300]}
     assert found["overflow"] == [{"chute": 104, "hour": "2025-11-10 07:00", "items": [0, 300], "capacity": 60}]
     assert found["examples"][0] == {

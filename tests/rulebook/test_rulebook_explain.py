@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from sorter import rulebook
 from sorter.reasons import Language, Reason, Sentence
-from sorter.records import NONE_16, RecordedAdvice, RecordedParcel
-from sorter.rulebook import Checked
+from sorter.records import NONE_16, RecordedAdvice, RecordedParcel, Target
+from sorter.rulebook import Checked, rows
 from sorter.rulebook.cells import ALL_DAYS, ANY_WORD, Words
 from sorter.rulebook.trial import explain, recorded, routing
 from sorter.rulebook.trial.explain import Explanation, Missed, Question, UnknownName, question_of
@@ -83,15 +83,10 @@ def random_parcel(dice: random.Random) -> RecordedParcel:
 def test_the_winner_is_the_one_of_the_compiled_plan(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
     checked, dice = random_site(tmp_path_factory.mktemp("site"), seed), random.Random(seed)
     plan = rulebook.compile_plan(checked, None)
-    services = set(plan.names.services)
-    parcels = [
-        each
-        for each in (random_parcel(dice) for _ in range(20))
-        if each.advice is None or each.advice.service in services
-    ]
+    parcels = [random_parcel(dice) for _ in range(20)]
     routes = routing.route(plan, recorded.of_parcels(parcels))
     for at, parcel in enumerate(parcels):
-        found = explain.explain(checked, question_of(parcel, OFFSET_NS))
+        found = explain.explain(checked, question_of(parcel, checked))
         assert found.reason == routes.reason[at]
         assert found.row == routes.row[at]
         assert found.chutes == routes.sets[routes.chutes[at]]
@@ -117,11 +112,11 @@ def check_rows(checked: Checked, parcel: RecordedParcel, found: Explanation) -> 
     for each in found.near:
         rule = checked.rules[numbers.index(each.row)]
         rule = rule._replace(**{failed.column: ANY_CELL.get(failed.column, ANY_WORD) for failed in each.failed})
-        only = checked._replace(rules=(rule,))
-        assert explain.explain(only, question_of(parcel, OFFSET_NS)).row == each.row
+        only = checked._replace(rules=(rule, *checked.rules))
+        assert explain.explain(only, question_of(parcel, checked)).row == each.row
     for row in found.also:
-        only = checked._replace(rules=(checked.rules[numbers.index(row)],))
-        assert explain.explain(only, question_of(parcel, OFFSET_NS)).row == row
+        only = checked._replace(rules=(checked.rules[numbers.index(row)], *checked.rules))
+        assert explain.explain(only, question_of(parcel, checked)).row == row
 
 
 @pytest.fixture(name="small")
@@ -129,7 +124,9 @@ def small_rows(tmp_path: Path) -> Checked:
     return rulebook.check_folder(write(tmp_path), LINES, OFFSET_NS)
 
 
-EXPRESS = Question(carrier="SF", station="V001", service="express", weight_g=500, minute=600)
+EXPRESS = Question(
+    line="L1", carrier="SF", station="V001", service="express", flow="inbound", weight_g=500, weekday=0, minute=600
+)
 
 
 def expected_of(checked: Checked, question: Question, row: int) -> str:
@@ -155,7 +152,10 @@ def test_the_row_asked_for_and_why_it_did_not_win(small: Checked) -> None:
         'the rules were not asked: "cancelled by the carrier" was decided before'
     )
     assert expected_of(small, EXPRESS, 27) == "there is no rule 27; the nearest number is 30"
-    assert expected_of(small._replace(rules=()), EXPRESS, 27) == "there is no rule 27; the table has no rules"
+    assert (
+        expected_of(small._replace(rules=()), EXPRESS._replace(service=""), 27)
+        == "there is no rule 27; the table has no rules"
+    )
     assert explain.explain(small, EXPRESS).expected is None
 
 
@@ -238,9 +238,19 @@ def test_what_is_left_out_is_as_the_defaults_say(small: Checked) -> None:
         Question(station="C01"),
         Question(station="C01", line="L1", carrier="SF", service="Standard", weight_g=0),
     )
-    assert explain.explain(small, bare) == explain.explain(small, full)
+    told, told_in_full = explain.explain(small, bare, now_min=4 * 1440 + 75), explain.explain(small, full)
+    assert told.steps[0].said.told("en") == (
+        "what was not told is taken as: line L1; carrier SF; service standard; flow inbound; "
+        "weight no measure; length no measure; day Fri; time 01:15"
+    )
+    assert "流向 进港；重量 未测量" in told.steps[0].said.told("zh")
+    assert told_in_full.steps[0].said.told("en") == (
+        "what was not told is taken as: flow inbound; weight no measure; length no measure; day Mon; time 08:00"
+    )
+    whole = full._replace(flow="inbound", weight_g=5, length_mm=5, weekday=0, minute=480)
+    assert explain.explain(small, whole).steps[0].name == "codes"
     by_code = explain.explain(small, Question(codes=("YT0000000000001",), station="C01"))
-    assert "carrier YTO" in by_code.steps[2].said.told("en")
+    assert "carrier YTO" in by_code.steps[3].said.told("en")
 
 
 def test_a_trip_whose_cut_off_is_now_has_gone(small: Checked) -> None:
@@ -261,6 +271,31 @@ def test_a_sort_code_counts_for_one_carrier_and_is_no_waybill(small: Checked, la
     assert (found.reason != Reason.NO_ADVICE) == named
 
 
+def test_a_rule_that_names_a_chute_does_not_spill(small: Checked) -> None:
+    site = small._replace(rules=(small.rules[3]._replace(send_to=rows.SendTo(Target.CHUTE, "101")),))
+    steps = explain.explain(site, EXPRESS._replace(service="", length_mm=1300)).steps
+    trips = next(each for each in steps if each.name == "trips")
+    assert trips.said.told("en").endswith("when that trip is full it waits for the next")
+
+
+@pytest.mark.parametrize(
+    ("carrier", "station", "service"),
+    [("SF", "V298", "standard"), ("QQQ", "V001", "standard"), ("SF", "V001", "overnight")],
+)
+def test_a_recorded_advice_that_names_what_is_not_known_says_nothing(
+    small: Checked, carrier: str, station: str, service: str
+) -> None:
+    known = RecordedAdvice(carrier, station, service, flow="inbound", cancelled=True)
+    parcel = RecordedParcel(MONDAY, "L1", ("YT0000000000001", "531-A03-12"), 1, 1, known, intercepted=False)
+    question = question_of(parcel, small)
+    found = explain.explain(small, question)
+    assert found.reason == Reason.PLANNED
+    told = found.told("en")
+    assert f'the tables do not know "{question.unknown}" of its advice' in told
+    assert "no advice; the sort code on the label names station V001" in told
+    assert explain.explain(small, question._replace(station="C01")).told("en").count("do not know") == 0
+
+
 def test_a_format_not_yet_in_use_fits_nothing(small: Checked) -> None:
     early, late = (Question(codes=("123456789012",), station="C01", date=date) for date in ("2025-12-31", "2026-01-01"))
     assert explain.explain(small, early).reason == Reason.UNKNOWN_CODE
@@ -273,6 +308,7 @@ def test_a_format_not_yet_in_use_fits_nothing(small: Checked) -> None:
         (Question(station="V003"), 'station "V003" is not in the tables; did you mean "V002"?'),
         (Question(line="X"), 'line "X" is not in the tables'),
         (Question(carrier="QQQ"), 'carrier "QQQ" is not in the tables'),
+        (Question(service="expres"), 'service "expres" is not in the tables; did you mean "express"?'),
         (Question(flow="inbond"), 'flow "inbond" is not in the tables; did you mean "inbound"?'),
     ],
 )

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from sorter import rulebook
 from sorter.reasons import Sentence
 from sorter.records import NONE_16, SortPlan
+from sorter.rulebook.cells import ANY_WORD, Words
 from sorter.rulebook.tables import NOTE, TABLES, Sheet, read_folder
 from sorter.rulebook.two_pass import planning as two_pass
 from sorter.rulebook.two_pass.balance import Groups, in_order, seat
@@ -30,11 +31,12 @@ from sorter.rulebook.two_pass.planning import (
     first_loads,
     free_chutes,
     lower_bounds,
+    own_chutes,
     plan_two_pass,
     summary,
     tables,
 )
-from tests.rulebook.small_site import LINES, OFFSET_NS, Table, changed, load, write
+from tests.rulebook.small_site import LINES, OFFSET_NS, Table, changed, copy_of_small, load, write
 
 CHUTES = (11, 12, 13)
 
@@ -379,18 +381,65 @@ def faults_of(asked: Volumes, chutes: Sequence[int], pins: list[Pin]) -> list[Se
 # ---- from and to the tables -------------------------------------------------
 
 
-def test_free_chutes_are_no_exceptions_and_not_left_out(tmp_path: Path) -> None:
+def test_free_chutes_are_no_exceptions_and_those_asked_for(tmp_path: Path) -> None:
     checked = rulebook.check_folder(write(tmp_path), LINES, OFFSET_NS)
     assert free_chutes(checked, "L1") == (101, 102, 103)
-    assert free_chutes(checked, "L1", [102]) == (101, 103)
-    for line, without, expected in (
-        ("L3", [], [two_pass.NO_SUCH_LINE]),
-        ("L1", [201], [two_pass.NOT_ON_LINE]),
-        ("L1", [101, 102, 103, 201], [two_pass.NOT_ON_LINE, two_pass.NO_CHUTES]),
+    assert free_chutes(checked, "L1", [103, 101]) == (101, 103)
+    bare = checked._replace(chutes=tuple(row for row in checked.chutes if row.chute == 104))
+    for site, line, only, expected in (
+        (checked, "L3", [], [two_pass.NO_SUCH_LINE]),
+        (checked, "L1", [101, 201], [two_pass.NOT_ON_LINE]),
+        (checked, "L1", [104], [two_pass.EXCEPTION_CHUTE]),
+        (bare, "L1", [], [two_pass.NO_CHUTES]),
     ):
         with pytest.raises(NoTwoPass) as caught:
-            free_chutes(checked, line, without)
+            free_chutes(site, line, only)
         assert [fault.sentence for fault in caught.value.faults] == expected
+
+
+def test_own_chutes_serve_no_lane_of_others(tmp_path: Path) -> None:
+    """Of the villages' lanes BUS and TRUCK, and of PLANE where a rule names one of them."""
+    checked = rulebook.check_folder(write(tmp_path), LINES, OFFSET_NS)
+    villages = two_pass.stations_of(checked, "village")
+    assert villages == ["V001", "V002"]
+    assert own_chutes(checked, "L1", villages) == (101, 102, 103), "rule 30 sends what is for 大昌镇 to PLANE"
+    rules = {rule.row: rule for rule in checked.rules}
+    for unnamed in (rules[30]._replace(township=ANY_WORD), rules[30]._replace(township=Words(True, ("双龙镇",)))):
+        site = checked._replace(rules=(rules[10], unnamed))
+        assert own_chutes(site, "L1", villages) == (101, 102)
+    assert own_chutes(checked._replace(rules=()), "L2", ["O01"]) == (202,)
+    idle = checked._replace(chutes=(*checked.chutes, checked.chutes[0]._replace(chute=105, lanes=())))
+    assert own_chutes(idle._replace(rules=()), "L1", ["O01"]) == (105, 103)
+    with pytest.raises(NoTwoPass) as caught:
+        own_chutes(checked._replace(rules=()), "L1", [])
+    assert [fault.sentence for fault in caught.value.faults] == [two_pass.NO_CHUTES]
+
+
+def test_a_kind_without_station_is_told(tmp_path: Path) -> None:
+    checked = rulebook.check_folder(write(tmp_path), LINES, OFFSET_NS)
+    with pytest.raises(NoTwoPass) as caught:
+        two_pass.stations_of(checked, "township")
+    assert [fault.sentence for fault in caught.value.faults] == [two_pass.NO_STATION]
+
+
+def test_rules_that_reject_stay_above_the_first_that_sorts_one_of_the_stations(tmp_path: Path) -> None:
+    tables_ = copy_of_small()
+    any_row = tables_["rules"][1][1:10]
+    tables_["rules"] += [["50", *any_row[:5], ">9000", *any_row[6:], "reject:overweight", ""]]
+    tables_["rules"] += [["60", *[""] * 9, "reject:no_rule", ""]]
+    checked = rulebook.check_folder(write(tmp_path, tables_), LINES, OFFSET_NS)
+    assert two_pass.rejecting(checked, ["V001", "V002"]) == ([10], [50, 60])
+    only_others = checked._replace(rules=tuple(rule for rule in checked.rules if rule.row != 40))
+    assert two_pass.rejecting(only_others, ["O01"]) == ([10, 50, 60], [])
+
+
+def test_the_tables_of_a_pass_are_no_source(tmp_path: Path) -> None:
+    sheets = sheets_of(tmp_path)
+    first = tables(sheets, SMALL_PLAN, 1, [10])
+    for number in PASSES:
+        with pytest.raises(NoTwoPass) as caught:
+            tables(first, SMALL_PLAN, number, [10])
+        assert [fault.sentence for fault in caught.value.faults] == [two_pass.MADE_ALREADY]
 
 
 def test_volumes_count_what_was_recorded_for_these_stations() -> None:
@@ -435,7 +484,7 @@ def test_the_tables_of_both_passes_load_and_send_each_station_to_its_place(tmp_p
     sheets = sheets_of(tmp_path)
     plans = []
     for number in PASSES:
-        write(tmp_path, as_saved(tables(sheets, SMALL_PLAN, number)))
+        write(tmp_path, as_saved(tables(sheets, SMALL_PLAN, number, [10])))
         plans.append(load(tmp_path))
     first, second = plans
     assert [places(first, name) for name in ("V001", "V002", "C01", "O01")] == [{101}, {102}, {102}, {103, 202}]
@@ -446,7 +495,7 @@ def test_the_tables_of_both_passes_load_and_send_each_station_to_its_place(tmp_p
 
 
 def test_twins_serve_the_same_lanes_and_a_lane_without_chute_goes_with_its_trips(tmp_path: Path) -> None:
-    made = tables(sheets_of(tmp_path), SMALL_PLAN, 1, {201: 101}, "en")
+    made = tables(sheets_of(tmp_path), SMALL_PLAN, 1, [10], twins={201: 101}, language="en")
     write(tmp_path, as_saved(made))
     plan = load(tmp_path)
     assert places(plan, "V001") == {101, 201}
@@ -460,7 +509,7 @@ def test_what_hung_on_a_lane_that_is_gone_is_blank(tmp_path: Path) -> None:
     write(tmp_path, changed("lanes", 4, "spill_to", "TRUCK"))
     sheets, _ = read_folder(tmp_path)
     plan = plan_two_pass(Volumes(("V001", "V002"), volumes(9, 3).items), (101, 102))
-    made = load(write(tmp_path, as_saved(tables(sheets, plan, 1, {201: 102}))))
+    made = load(write(tmp_path, as_saved(tables(sheets, plan, 1, [10], twins={201: 102}))))
     assert made.plan.lane_spill.tolist() == [NONE_16] * 4
     assert [places(made, name) for name in ("V001", "V002", "C01", "O01")] == [{101}, {102, 201}, set(), {103, 202}]
 
@@ -468,7 +517,7 @@ def test_what_hung_on_a_lane_that_is_gone_is_blank(tmp_path: Path) -> None:
 def test_an_exception_chute_takes_no_station(tmp_path: Path) -> None:
     sheets = sheets_of(tmp_path)
     with pytest.raises(NoTwoPass) as caught:
-        tables(sheets, plan_two_pass(volumes(1, 2), (103, 104)), 1, {203: 103})
+        tables(sheets, plan_two_pass(volumes(1, 2), (103, 104)), 1, [10], twins={203: 103})
     assert [fault.facts["chute"] for fault in caught.value.faults] == [104, 203]
 
 

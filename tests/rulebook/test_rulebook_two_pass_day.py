@@ -78,11 +78,12 @@ def hour_of(parcel: Parcel) -> int:
 def plans_of(work: Work, folder: Path) -> list[SortPlan]:
     """The hub's own plan, then both passes', each written as CSV, read back and compiled after the one before."""
     sheets, _ = read_folder(HUB)
+    stay, _ = two_pass.rejecting(rulebook.check_folder(HUB, LINES, OFFSET_NS), work.volumes.stations)
     plans = [rulebook.load(HUB, LINES, OFFSET_NS)]
     for number in PASSES:
         made = folder / f"{number}"
         made.mkdir()
-        write(made, as_saved(two_pass.tables(sheets, work.two_pass, number)))
+        write(made, as_saved(two_pass.tables(sheets, work.two_pass, number, stay)))
         plans.append(rulebook.load(made, LINES, OFFSET_NS, plans[-1].names))
     return plans
 

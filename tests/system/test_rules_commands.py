@@ -139,8 +139,11 @@ def test_a_draft_that_changed_is_not_overwritten(desk: Desk) -> None:
     desk.sorter("export", path)
     edit_english(path, "lanes", "B2", "客运 巫山—笃坪")
     desk.sorter("import", path)
+    desk.sorter("import", path)  # the draft is what it holds already
     edit_english(path, "lanes", "B2", "客运 笃坪线")
-    desk.sorter("import", path)  # whoever goes on editing the same file changes only what is his own
+    assert "the draft was changed" in desk.sorter("import", path, code=3)  # nobody can tell whose change that was
+    path = desk.work / "again.xlsx"
+    desk.sorter("export", path, "--plan", "draft")
     lanes = desk.rules / "lanes.csv"
     lanes.write_text(lanes.read_text(encoding="utf-8-sig").replace("示范城区片1", "城区一"), encoding="utf-8")
     changed = desk.tables()
@@ -163,12 +166,25 @@ def test_a_carriers_own_sheet_becomes_sort_codes(desk: Desk) -> None:
 
 
 def test_explain_tells_why_the_expected_row_did_not_win(desk: Desk) -> None:
-    typed = ("--plan", "draft", "--carrier", "YTO", "--station", "V002", "--weight-g", "4000", "--time", "08:30")
+    typed: tuple[str, ...] = (
+        "--plan",
+        "draft",
+        "--carrier",
+        "YTO",
+        "--station",
+        "V002",
+        "--weight-g",
+        "4000",
+        "--time",
+        "08:30",
+    )
+    typed += ("--weekday", "1")
     told = desk.json("explain", *typed, "--expected", "510")
     assert (told["row"], told["lane"], told["chutes"]) == (500, "FRT-DACHANG", [120])
     assert [failed["column"] for failed in told["expected"]["failed"]] == ["township"]
     assert "乡镇 写的是“官渡”" in desk.sorter("explain", *typed, "--expected", "510", language="zh")
     assert "is not in the tables" in desk.sorter("explain", *typed, "--station", "V2", code=3)
+    assert desk.sorter("explain", *typed, "--weight-g", "-1", code=2)
 
 
 def test_two_passes_are_rule_sets_to_import(desk: Desk) -> None:
@@ -178,6 +194,18 @@ def test_two_passes_are_rule_sets_to_import(desk: Desk) -> None:
     options = ("two-pass", out, "--line", "L1", "--traffic", desk.traffic(2_000), "--pins", pins)
     told = desk.json(*options)
     assert told["direct"]["V001"] == 112
+    own = {*range(110, 133)}  # the chutes of the villages' lanes: none of LOC, LH, AIR or COLD
+    assert set(told["chutes"]) == own
+    twice = sum(sum(told["first_items"][chute]) for chute in told["groups"])
+    assert twice == told["ours"]["handled_twice"] == sum(told["second_items"].values())
+    assert told["lost"]["items"] == sum(told["lost"]["by_line"].values()) > told["lost"]["by_line"]["L2"] > 0
+    more = desk.json(*options, "--chutes", "102..144")
+    assert set(more["chutes"]) == {*range(102, 145)}
+    assert more["lost"]["items"] > told["lost"]["items"]
+    assert f"look out: {more['lost']['items']} parcels" in desk.sorter(*options, "--chutes", "102..144")
+    assert "takes exceptions" in desk.sorter(*options, "--chutes", "101,102", code=3)
+    assert "is not one of" in desk.sorter(*options, "--kind", "vilage", code=2)
+    assert "was made by a two-pass plan" in desk.sorter(*options, "--plan", out / "pass1", code=3)
     assert told["bounds"]["handled_twice"] <= told["ours"]["handled_twice"] <= told["baseline"]["handled_twice"]
     for number in ("pass1", "pass2"):
         desk.sorter("import", out / number)

@@ -18,11 +18,13 @@ _MASKED: Final = Sentence(
     "this row is never reached: whatever fits it fits {rows} first. Such as {parcel}. Move it up, or delete it",
 )
 _OVERLAP: Final = Sentence(
-    "有的件既符合这一行（去 {own}），也符合下面的{rows}（去 {other}）；上面的这一行先生效。例如 {parcel}。"
+    "有的件既符合这一行（去 {own}），也符合下面的{rows}（{other}）；上面的这一行先生效。例如 {parcel}。"
     "如果不是这个意思，调整顺序或写窄一些",
-    "some items fit this row (to {own}) and also {rows} below (to {other}); this row decides, as it stands above. "
+    "some items fit this row (to {own}) and also {rows} below ({other}); this row decides, as it stands above. "
     "Such as {parcel}. If that is not meant, change the order or write one of them narrower",
 )
+_TO: Final = Sentence("去 {target}", "to {target}")
+_TO_SEVERAL: Final = Sentence("去 {target} 等处", "to {target} among others")
 _SUBSUMED: Final = Sentence(
     "删掉这一行也没有区别：{rows}会把同样的件分到同样的去向 {own}。例如 {parcel}",
     "without this row nothing would change: {rows} would send the same items to the same {own}. Such as {parcel}",
@@ -79,7 +81,7 @@ def _of_rules(checked: Checked, analysis: Analysis) -> Iterator[Finding]:
         said = sentence.about(
             rows=_rows(checked, others),
             own=_target(checked, rule),
-            other=_target(checked, others[0]) if others else "",
+            other=_targets(checked, others),
             parcel=parcel_said(witness),
         )
         at = tuple(checked.rules[each].at for each in (rule, *others))
@@ -92,6 +94,12 @@ def _rows(checked: Checked, rules: tuple[int, ...]) -> Said:
     if not rules:
         return _OWN_LANES.about()
     return _ROWS.about(rows=told) if len(rules) <= ROWS_TOLD else _AND_MORE.about(rows=told)
+
+
+def _targets(checked: Checked, rules: tuple[int, ...]) -> Said:
+    """Where the first of several rules sends, and whether others send elsewhere."""
+    found = list(dict.fromkeys(_target(checked, rule) for rule in rules)) or [""]
+    return (_TO_SEVERAL if len(found) > 1 else _TO).about(target=found[0])
 
 
 def _target(checked: Checked, rule: int) -> str:

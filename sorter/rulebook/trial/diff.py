@@ -12,7 +12,7 @@ import numpy as np
 
 from sorter import limits
 from sorter.reasons import SENTENCES, Language, Reason, Said, Sentence
-from sorter.records import NONE_16, Ints64, SortPlan, Target
+from sorter.records import NONE_16, Ints64, SortPlan, Target, Words16
 from sorter.rulebook import rows, tables
 from sorter.rulebook.cells import ALL_DAYS, DAY_MIN, Spans, Words
 from sorter.rulebook.trial import routing
@@ -47,6 +47,19 @@ OVERFLOW: Final = Sentence(
     "要用 {units} 个袋；一小时最多换 {most} 个",
     "look out: chute {chute} gets {after} items in the hour from {hour}, {before} before; that is {units} load units "
     "of {capacity}, and {most} an hour are the most that can be changed",
+)
+NOT_WEIGHED: Final = Sentence(
+    "其中 {count} 件没有测量的重量；预报的重量账本里没有，按重量分的规则对它们算作未称重",
+    "{count} of them have no measured weight; the ledger does not keep declared ones, so to rules by weight they are "
+    "not weighed",
+)
+STRANGE_LINE: Final = Sentence(
+    "其中 {count} 件的分拣线两份规则表都没有，不会改变去向",
+    "{count} of them are of lines that neither plan knows, and cannot move",
+)
+STRANGE_STATION: Final = Sentence(
+    "其中 {count} 件的站点两份规则表都没有，按没有预报处理",
+    "{count} of them are for stations that neither plan knows, and are as if not advised",
 )
 EXAMPLE: Final = Sentence(
     "例：{waybill}，{line}，{time}：{before} → {after}", "example: {waybill} on {line} at {time}: {before} to {after}"
@@ -344,6 +357,9 @@ class Moves(NamedTuple):
     by_reason: Pairs
     overflow: tuple[Overflow, ...]
     examples: tuple[Example, ...]
+    not_weighed: int  # items without a weight
+    strange_lines: int  # items of lines that no plan knows
+    strange_stations: int  # items advised for stations that no plan knows
     parcels: Ints64  # [moved] which they are, counted from 0 in the order of the traffic
 
     def as_json(self) -> dict[str, Any]:
@@ -369,6 +385,12 @@ class Moves(NamedTuple):
     def told(self, language: Language) -> str:
         """Lines for people: the sum, what changes most, what would overflow, examples."""
         told = [SUMMARY.about(items=f"{self.items:,}", moved=f"{self.moved:,}")]
+        cautions = (
+            (NOT_WEIGHED, self.not_weighed),
+            (STRANGE_LINE, self.strange_lines),
+            (STRANGE_STATION, self.strange_stations),
+        )
+        told += [sentence.about(count=f"{count:,}") for sentence, count in cautions if count]
         reasons = {SENTENCES[Reason[word.upper()]].told(language): pair for word, pair in self.by_reason.items()}
         for sentence, pairs in ((CHUTE, self.by_chute), (LANE, self.by_lane), (REASON, reasons)):
             told += _told_pairs(sentence, pairs)
@@ -420,7 +442,10 @@ def traffic_diff(old: SortPlan, new: SortPlan, recorded: Recorded) -> Moves:
         by_chute=_pairs(*({str(chute or NONE): each[chute] for chute in sorted(each)} for each in by_chute)),
         by_lane=_pairs(_by_lane(old, before), _by_lane(new, after)),
         by_reason=_pairs(_by_reason(before), _by_reason(after)),
-        overflow=_overflow(new, *shared),
+        overflow=_overflow((old, new), shared),
+        not_weighed=int(np.count_nonzero(recorded.weight_g == 0)),
+        strange_lines=_strange(recorded.lines, recorded.line, (*old.names.lines, *new.names.lines)),
+        strange_stations=_strange(recorded.stations, recorded.station, (*old.names.stations, *new.names.stations)),
         examples=_examples((old, new), (before, after), recorded, _spread(moved, before, after, places)),
         parcels=moved,
     )
@@ -482,14 +507,25 @@ def _pairs(before: Mapping[str, int], after: Mapping[str, int]) -> Pairs:
     return {name: pair for name, pair in pairs.items() if any(pair)}
 
 
-def _overflow(new: SortPlan, before: _Shared, after: _Shared) -> tuple[Overflow, ...]:
-    capacity = dict(zip(new.names.chutes, new.plan.chute_capacity.tolist(), strict=True))
+def _strange(names: Sequence[str], index: Words16, known: Sequence[str]) -> int:
+    """How many have a name that is not known."""
+    strange = [at for at, name in enumerate(names) if name not in known]
+    return int(np.count_nonzero(np.isin(index, strange)))
+
+
+def _overflow(plans: tuple[SortPlan, SortPlan], shared: tuple[_Shared, _Shared]) -> tuple[Overflow, ...]:
+    """Hours of more items than can be taken, unless there were as many before and no more could be taken then."""
+    old_capacity, capacity = (
+        dict(zip(each.names.chutes, each.plan.chute_capacity.tolist(), strict=True)) for each in plans
+    )
+    before, after = shared
     found = []
     for (chute, hour), items in sorted(after.items(), key=lambda each: (each[0][1], each[0][0])):
-        most = capacity.get(chute, 0) * CHANGES_PER_HOUR_MAX
+        holds = capacity.get(chute, 0)
         was = before.get((chute, hour), 0)
-        if 0 < most < items > was:
-            found.append(Overflow(chute, _local(hour * 3600, "%Y-%m-%d %H:%M"), was, items, capacity[chute]))
+        is_less = holds < (old_capacity.get(chute, 0) or items)  # 0 is no limit
+        if 0 < holds * CHANGES_PER_HOUR_MAX < items and (items > was or is_less):
+            found.append(Overflow(chute, _local(hour * 3600, "%Y-%m-%d %H:%M"), was, items, holds))
     return tuple(found)
 
 

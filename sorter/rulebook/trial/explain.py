@@ -22,10 +22,15 @@ NEAR_MAX: Final = 10
 NEAR_COLUMNS_MAX: Final = 2
 ALSO_MAX: Final = 20
 WEEK_MIN: Final = 7 * DAY_MIN
+NOW: Final = -1
+MONDAY_MORNING_MIN: Final = 8 * 60
 TRIPS_MAX: Final = 3
 WORDS: Final = ("carrier", "station", "township", "service", "flow")
+FLOW: Final = "inbound"
 COLUMNS: Final = (*WORDS, "weight_g", "length_mm", "time", "days")
 
+ASSUMED: Final = Sentence("没有说明的按此处理：{facts}", "what was not told is taken as: {facts}")
+FACT: Final = Sentence("{what} {value}", "{what} {value}")
 NOT_ASKED: Final = Sentence(
     "未给条码：按读到一个运单号处理，承运商 {carrier}", "no code given: taken as read, of carrier {carrier}"
 )
@@ -43,6 +48,10 @@ ADVISED: Final = Sentence(
 LABELLED: Final = Sentence(
     "没有预报；三段码给出站点 {station}（{township}），承运商 {carrier}",
     "no advice; the sort code on the label names station {station} ({township}), carrier {carrier}",
+)
+NOT_IN_PLAN: Final = Sentence(
+    "预报中的“{name}”不在规则表中，按没有预报处理",
+    'the tables do not know "{name}" of its advice: it is as if not advised',
 )
 UNADVISED: Final = Sentence(
     "没有预报，条码中也没有可用的三段码", "no advice, and no sort code among the codes names one station"
@@ -99,7 +108,12 @@ BLANK: Final = Sentence("无", "none")
 THE_LINE: Final = Sentence("分拣线", "line")
 THE_STATION: Final = Sentence("站点", "station")
 THE_CARRIER: Final = Sentence("承运商", "carrier")
+THE_SERVICE: Final = Sentence("服务", "service")
 THE_FLOW: Final = Sentence("流向", "flow")
+THE_WEIGHT: Final = Sentence("重量", "weight")
+THE_LENGTH: Final = Sentence("最长边", "length")
+THE_DAY: Final = Sentence("星期", "day")
+THE_TIME: Final = Sentence("时间", "time")
 THE_RULE: Final = Sentence("规则", "rule")
 
 
@@ -110,15 +124,16 @@ class Question(NamedTuple):
     line: str = ""  # "": the site's first line
     carrier: str = ""  # "": the first whose waybill format fits the codes, else the first of the table
     station: str = ""  # "": no advice
-    service: str = rows.STANDARD
-    flow: str = "inbound"
+    service: str = ""  # "": standard
+    flow: str = ""  # "": inbound
     weight_g: int | None = None  # None: not measured
     length_mm: int | None = None
-    weekday: int = 0  # local, Monday 0
-    minute: int = 8 * 60  # local, of the day
+    weekday: int = NOW  # local, Monday 0
+    minute: int = NOW  # local, of the day
     date: str = ""  # local, 2026-11-11; "": every waybill format is in use
     cancelled: bool = False
     intercepted: bool = False
+    unknown: str = ""  # a name in its recorded advice that the tables do not have; such an advice says nothing
 
 
 class UnknownName(Declined):
@@ -155,7 +170,7 @@ class Missed(NamedTuple):
 class Step(NamedTuple):
     """One step of the decision."""
 
-    name: str  # codes, held, station, rules, lane, trips, chutes, exception
+    name: str  # assumed, codes, held, station, rules, lane, trips, chutes, exception
     said: Said
 
 
@@ -223,10 +238,14 @@ def _chain(saids: Sequence[Said]) -> Said:
     return said
 
 
-def question_of(parcel: RecordedParcel, utc_offset_ns: int) -> Question:
-    """A recorded parcel as a question."""
-    local = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=(parcel.t_ns + utc_offset_ns) // 10**9)
-    known = parcel.advice._asdict() if parcel.advice else {}
+def question_of(parcel: RecordedParcel, checked: Checked) -> Question:
+    """A recorded parcel as a question to the tables."""
+    local = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=(parcel.t_ns + checked.utc_offset_ns) // 10**9)
+    advice = parcel.advice
+    told = (advice.station, advice.carrier, advice.service) if advice else ()
+    names = {*(row.station for row in checked.stations), *checked.carrier_names(), *checked.service_names(), ""}
+    unknown = next((name for name in told if name not in names), "")
+    known = advice._asdict() if advice and not unknown else {}
     return Question(
         codes=parcel.codes or ("",),
         line=parcel.line,
@@ -236,25 +255,29 @@ def question_of(parcel: RecordedParcel, utc_offset_ns: int) -> Question:
         minute=local.hour * 60 + local.minute,
         date=local.date().isoformat(),
         intercepted=parcel.intercepted,
+        unknown=unknown,
         **{name: value for name, value in known.items() if value},
     )
 
 
-def explain(checked: Checked, question: Question, expected: int | None = None) -> Explanation:
+def explain(
+    checked: Checked, question: Question, expected: int | None = None, now_min: int = MONDAY_MORNING_MIN
+) -> Explanation:
     """Decide a parcel by the checked rows and tell how; `expected` is the number of a rule that should have won.
 
-    Raises UnknownName.
+    `now_min` is the local minute of the week, for what the question leaves open. Raises UnknownName.
     """
-    return _Reading(checked, question).explained(expected)
+    return _Reading(checked, question, now_min).explained(expected)
 
 
 class _Reading:
     """One question on its way through the tables; `steps` grows on the way."""
 
-    def __init__(self, checked: Checked, question: Question) -> None:
+    def __init__(self, checked: Checked, question: Question, now_min: int) -> None:
         self.checked = checked
-        self.asked = _whole(checked, question)
-        self.steps: list[Step] = []
+        self.asked = _whole(checked, question, now_min)
+        assumed = _assumed(question, self.asked)
+        self.steps = [Step("assumed", ASSUMED.about(facts=_chain(assumed)))] if assumed else []
         self.who: dict[str, str] = {}
 
     def explained(self, expected: int | None) -> Explanation:
@@ -321,11 +344,13 @@ class _Reading:
         asked = self.asked
         station, carrier, service, flow, sentence = asked.station, asked.carrier, asked.service, asked.flow, ADVISED
         if not station:
+            if asked.unknown:
+                self._tell("station", NOT_IN_PLAN, name=asked.unknown)
             found = _station_of_labels(self.checked, asked, carriers)
             if found is None:
                 self._tell("station", UNADVISED)
                 return Reason.NO_ADVICE
-            (station, carrier), service, flow, sentence = found, rows.STANDARD, "inbound", LABELLED
+            (station, carrier), service, flow, sentence = found, rows.STANDARD, FLOW, LABELLED
         township = next(row.township for row in self.checked.stations if row.station == station)
         self.who = dict(zip(WORDS, (carrier, station, township, service, flow), strict=True))
         facts = {"township": township or BLANK, "flow": Sentence(rows.FLOWS[flow][0], flow)}
@@ -358,12 +383,12 @@ class _Reading:
         if kind == Target.REJECT:
             return self._excepted(Reason[name.upper()])
         if kind == Target.LANE:
-            self._tell_trips(name)
+            self._tell_trips(name, may_spill=True)
             return self._of_lane(name, Reason.PLANNED)
         chute = next(row for row in self.checked.chutes if row.chute == int(name))
         lane = next(iter(chute.lanes), "")
         if lane:
-            self._tell_trips(lane)
+            self._tell_trips(lane, may_spill=False)  # the rule named the place
         if chute.line == self.asked.line:
             self._tell("chutes", CHUTES, line=chute.line, chutes=_chutes([chute]))
             return Reason.PLANNED, lane, (chute.chute,)
@@ -388,13 +413,13 @@ class _Reading:
         self._tell("exception", EXCEPTION, reason=SENTENCES[reason], chute=number)
         return reason, next(iter(lanes), ""), (number,)
 
-    def _tell_trips(self, lane: str) -> None:
+    def _tell_trips(self, lane: str, *, may_spill: bool) -> None:
         spill_to = next(row.spill_to for row in self.checked.lanes if row.lane == lane)
         trips = _next_trips(self.checked, lane, self.asked.weekday * DAY_MIN + self.asked.minute)
         if not trips:
             self._tell("trips", NO_TRIPS, lane=lane)
             return
-        full = SPILLS.about(lane=spill_to) if spill_to else WAITS.about()
+        full = SPILLS.about(lane=spill_to) if spill_to and may_spill else WAITS.about()
         self._tell("trips", TRIPS, lane=lane, trips=_chain([*trips, full]))
 
     # -- the row that was asked for
@@ -421,12 +446,13 @@ class _Reading:
 # ---- what stands in the tables ----------------------------------------------------
 
 
-def _whole(checked: Checked, question: Question) -> Question:
+def _whole(checked: Checked, question: Question, now_min: int) -> Question:
     """The question with its defaults filled in. Raises UnknownName."""
     known = (
         (THE_LINE, question.line, list(checked.lines)),
         (THE_STATION, question.station, [row.station for row in checked.stations]),
         (THE_CARRIER, question.carrier, list(checked.carrier_names())),
+        (THE_SERVICE, question.service.lower(), list(checked.service_names())),
         (THE_FLOW, question.flow, list(rows.FLOWS)),
     )
     for what, name, names in known:
@@ -439,10 +465,30 @@ def _whole(checked: Checked, question: Question) -> Question:
         codes=codes,
         line=question.line or next(iter(checked.lines)),
         carrier=question.carrier or next(iter((*fitted, *checked.carrier_names()))),
-        service=question.service.lower(),
+        service=question.service.lower() or rows.STANDARD,
+        flow=question.flow or FLOW,
         weight_g=min(question.weight_g or 0, limits.WEIGHT_MAX_G) or None,
         length_mm=question.length_mm or None,
+        weekday=now_min // DAY_MIN if question.weekday == NOW else question.weekday,
+        minute=now_min % DAY_MIN if question.minute == NOW else question.minute,
     )
+
+
+def _assumed(question: Question, whole: Question) -> list[Said]:
+    """What the question leaves open, and what it is taken as."""
+    flow = Sentence(rows.FLOWS[whole.flow][0], whole.flow)
+    advised = bool(question.station)
+    facts = (
+        (not question.line, THE_LINE, whole.line),
+        (advised and not question.carrier, THE_CARRIER, whole.carrier),
+        (advised and not question.service, THE_SERVICE, whole.service),
+        (advised and not question.flow, THE_FLOW, flow),
+        (whole.weight_g is None, THE_WEIGHT, NOT_MEASURED),
+        (whole.length_mm is None, THE_LENGTH, NOT_MEASURED),
+        (question.weekday == NOW, THE_DAY, DAYS[whole.weekday]),
+        (question.minute == NOW, THE_TIME, clock(whole.minute)),
+    )
+    return [FACT.about(what=what, value=value) for is_open, what, value in facts if is_open]
 
 
 @lru_cache(4)

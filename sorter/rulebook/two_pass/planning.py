@@ -5,6 +5,7 @@ the other is put on the belt again, and each chute takes one station of the grou
 d of them direct and g for groups, d + g <= K and no group holds more than K stations.
 """
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
@@ -12,8 +13,8 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 
 from sorter.reasons import Declined, Language, Said, Sentence
-from sorter.records import Ints64
-from sorter.rulebook.rows import REJECT, Checked
+from sorter.records import Ints64, Target
+from sorter.rulebook.rows import Checked, Rule, Station
 from sorter.rulebook.tables import NOTE, TABLES, Cells, Sheet
 from sorter.rulebook.two_pass.balance import Groups, in_order, seat
 
@@ -21,13 +22,21 @@ HOURS: Final = 24
 
 NO_SUCH_LINE: Final = Sentence("没有分拣线 {line}；现有：{lines}", "there is no line {line}; the lines are {lines}")
 NO_CHUTES: Final = Sentence(
-    "没有可用的格口：异常格口和排除的格口不能分站点；请少排除一些",
-    "no chute is left: those of exceptions and those left out take no station; leave out fewer",
+    "没有可用的格口：异常格口不能分站点；请用 --chutes 写出要用的格口",
+    "there is no chute to use: those of exceptions take no station; name the chutes by --chutes",
+)
+NO_STATION: Final = Sentence(
+    "stations 表中没有 {kind} 类型的站点；请换 --kind",
+    "the table stations has none of kind {kind}; give another --kind",
+)
+MADE_ALREADY: Final = Sentence(
+    "路向 {lane} 是两次分拣方案生成的；请用 --plan 指定原来的规则表",
+    "lane {lane} was made by a two-pass plan; name the rule set it was made from by --plan",
 )
 CHUTE_TWICE: Final = Sentence("格口 {chute} 写了两次；请只写一次", "chute {chute} is named twice; name it once")
 NOT_ON_LINE: Final = Sentence(
-    "排除的格口 {chute} 不在分拣线 {line} 上；请核对格口号",
-    "chute {chute}, to be left out, is not on line {line}; correct its number",
+    "格口 {chute} 不在分拣线 {line} 上；请核对格口号",
+    "chute {chute} is not on line {line}; correct its number",
 )
 TOO_MANY: Final = Sentence(
     "{stations} 个站点，{chutes} 个格口两次分拣最多分 {most} 个；请增加格口，或减少站点",
@@ -39,8 +48,8 @@ PINS_TOO_TIGHT: Final = Sentence(
     "with these fixed places {chutes} chutes cannot take {stations} stations; fix fewer of them",
 )
 NO_SUCH_STATION: Final = Sentence(
-    "固定项中的站点 {station} 不在要分的站点里；请按 stations 表填写",
-    "station {station}, to be fixed, is not among those to sort; write it as in the table stations",
+    "固定项中的站点 {station} 不是这一类站点，不在要分的站点里；请删去这一行，或换 --kind",
+    "station {station}, to be fixed, is not of the kind that is planned; drop it, or give another --kind",
 )
 NO_SUCH_CHUTE: Final = Sentence(
     "站点 {station} 固定到格口 {chute}，但它不是可用的格口；可用：{chutes}",
@@ -67,7 +76,7 @@ GROUP_TOO_LARGE: Final = Sentence(
     "{stations} stations are fixed at group chute {chute}, but pass two has {chutes} chutes; fix fewer there",
 )
 EXCEPTION_CHUTE: Final = Sentence(
-    "格口 {chute} 是异常格口，不能分站点；请排除它", "chute {chute} takes exceptions, so no station; leave it out"
+    "格口 {chute} 是异常格口，不能分站点；请去掉它", "chute {chute} takes exceptions, so no station; leave it out"
 )
 
 DIRECT_TITLE: Final = Sentence("一次分拣 {name}", "pass 1 {name}")
@@ -172,8 +181,8 @@ class Summary(NamedTuple):
     lines: tuple[Said, ...]
 
 
-def free_chutes(checked: Checked, line: str, without: Collection[int] = ()) -> tuple[int, ...]:
-    """The chutes of a line that may take stations, in the order they stand: no exception's and none of `without`.
+def free_chutes(checked: Checked, line: str, only: Collection[int] = ()) -> tuple[int, ...]:
+    """The chutes of a line that may take stations, in the order they stand: no exception's; of `only`, when given.
 
     Raises NoTwoPass.
     """
@@ -181,14 +190,66 @@ def free_chutes(checked: Checked, line: str, without: Collection[int] = ()) -> t
         raise NoTwoPass([NO_SUCH_LINE.about(line=line, lines=", ".join(checked.lines))])
     there = sorted((row.position_mm, row.chute) for row in checked.chutes if row.line == line)
     standing = [chute for _, chute in there]
-    faults = [NOT_ON_LINE.about(chute=chute, line=line) for chute in without if chute not in standing]
-    taken = {row.chute for row in checked.exceptions} | set(without)
-    free = tuple(chute for chute in standing if chute not in taken)
-    if not free:
+    taken = {row.chute for row in checked.exceptions}
+    faults = [NOT_ON_LINE.about(chute=chute, line=line) for chute in only if chute not in standing]
+    faults += [EXCEPTION_CHUTE.about(chute=chute) for chute in only if chute in taken and chute in standing]
+    free = tuple(chute for chute in standing if chute not in taken and (not only or chute in only))
+    if not free and not faults:
         faults.append(NO_CHUTES.about())
     if faults:
         raise NoTwoPass(faults)
     return free
+
+
+def stations_of(checked: Checked, kind: str) -> list[str]:
+    """The stations of a kind, in table order. Raises NoTwoPass when there is none."""
+    found = [row.station for row in checked.stations if row.kind == kind]
+    if not found:
+        raise NoTwoPass([NO_STATION.about(kind=kind)])
+    return found
+
+
+def own_chutes(checked: Checked, line: str, stations: Collection[str]) -> tuple[int, ...]:
+    """The free chutes of a line that serve no other lane than those of `stations`, so that others keep theirs.
+
+    A lane is theirs when it is one's own, or a rule sends one there by naming stations or townships.
+    Raises NoTwoPass.
+    """
+    mine = [row for row in checked.stations if row.station in stations]
+    lanes = {row.lane for row in mine}
+    for rule in checked.rules:
+        places = (rule.station, rule.township)
+        named = any(words.items and not words.negated for words in places)
+        if named and rule.send_to.kind == Target.LANE and any(_fits(rule, row) for row in mine):
+            lanes.add(rule.send_to.name)
+    lanes_of = {row.chute: set(row.lanes) for row in checked.chutes}
+    found = tuple(chute for chute in free_chutes(checked, line) if lanes_of[chute] <= lanes)
+    if not found:
+        raise NoTwoPass([NO_CHUTES.about()])
+    return found
+
+
+def _fits(rule: Rule, station: Station) -> bool:
+    """Whether a rule could take a parcel of a station."""
+    return rule.station.has(station.station) and rule.township.has(station.township)
+
+
+def rejecting(checked: Checked, stations: Collection[str]) -> tuple[list[int], list[int]]:
+    """The numbers of the rules that reject: those that stay, and those that would reject more than before.
+
+    Without the rules that sort, a rule that rejects takes whatever they took before it. So those stay that
+    stand above the first rule that sorts a parcel of one of `stations`: for these nothing changes.
+    """
+    mine = [row for row in checked.stations if row.station in stations]
+    stay: list[int] = []
+    left: list[int] = []
+    found = stay
+    for rule in checked.rules:
+        if rule.send_to.kind == Target.REJECT:
+            found.append(rule.row)
+        elif found is stay and any(_fits(rule, row) for row in mine):
+            found = left
+    return stay, left
 
 
 def count_volumes(stations: Sequence[str], parcels: Iterable[tuple[str, int]]) -> Volumes:
@@ -537,6 +598,7 @@ def _chute_lines(two_pass: TwoPass, loads: Mapping[int, Ints64]) -> Iterable[Sai
             yield GROUP_CHUTE.about(stations=len(two_pass.groups[chute]), **facts)
 
 
+MADE_LANE: Final = re.compile(r"P1-G?\d+$|P2-\d+$")
 NO_TWINS: Final[Mapping[int, int]] = MappingProxyType({})
 
 
@@ -544,6 +606,8 @@ def tables(
     sheets: Mapping[str, Sheet],
     two_pass: TwoPass,
     pass_number: Literal[1, 2],
+    rules: Collection[int],
+    *,
     twins: Mapping[int, int] = NO_TWINS,
     language: Language = "zh",
 ) -> dict[str, Sheet]:
@@ -551,16 +615,19 @@ def tables(
 
     Lanes of pass one are `P1-112` (the one station of chute 112) and `P1-G140` (the group of chute
     140), of pass two `P2-203` (whichever station of the group chute 203 has); none has trips, so
-    that it always departs. Only rules that reject stay: any other could take a parcel from its
-    place. Other chutes keep their lanes, and a lane without any chute left goes with its trips.
+    that it always departs. Of the rules those of the numbers `rules` stay (see `rejecting`). Other
+    chutes keep their lanes, and a lane without any chute left goes with its trips.
     In pass two direct stations have no lane: their parcels have no business there.
     `twins` maps chutes of other lines to the planned chute whose lane they serve too: without one, a
     planned station has no chute on another line.
-    `language` is that of the new lanes' names. Raises NoTwoPass when a chute is an exception's.
+    `language` is that of the new lanes' names. Raises NoTwoPass when a chute is an exception's, or the
+    sheets are those of a pass themselves.
     """
     place = {chute: chute for chute in two_pass.chutes} | dict(twins)
     exceptions = {int(row.texts["chute"]) for row in sheets["exceptions"].rows}
     mixed = [EXCEPTION_CHUTE.about(chute=chute) for chute in place if chute in exceptions]
+    made = [row.texts["lane"] for row in sheets["lanes"].rows if MADE_LANE.match(row.texts["lane"])]
+    mixed += [MADE_ALREADY.about(lane=lane) for lane in made[:1]]
     if mixed:
         raise NoTwoPass(mixed)
     lanes = _first_lanes(sheets, two_pass) if pass_number == 1 else _second_lanes(two_pass)
@@ -578,7 +645,7 @@ def tables(
         "trips": _sheet(sheets["trips"], [row for row in sheets["trips"].rows if row.texts["lane"] in kept]),
         "rules": _sheet(
             sheets["rules"],
-            [row for row in sheets["rules"].rows if row.texts["send_to"].lower().startswith(REJECT)],
+            [row for row in sheets["rules"].rows if int(row.texts["row"]) in rules],
         ),
     }
 
