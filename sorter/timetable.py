@@ -20,7 +20,7 @@ from sorter.reasons import Declined
 from sorter.rulebook import Rejected
 from sorter.rulebook.compile import version
 from sorter.rulebook.published import history
-from sorter.rulebook.published.history import Act
+from sorter.rulebook.published.history import Act, Force
 from sorter.site import Site, load
 from sorter.wire.control import CommandRefused, Control
 
@@ -43,15 +43,17 @@ class Timetable:
         self._acts: list[Act] = []
         self._read: dict[str, Wanted] = {}  # by version
         self._told = ""
+        self._called_for: Force | None = None  # at the last look: whoever publishes hands over himself, and sooner
 
     def look(self) -> float:
         """Hand over what is due and does not sort yet; returns how many seconds to wait before the next look."""
         try:
             with closing(self._control()) as daemon:
                 running = daemon.call("plan.version")
-                due = self._due(int(running["t_ns"]))
-                if due and version(due.wanted.checked) != running["version"]:
-                    hand_over(daemon, due)
+                force = self._force(int(running["t_ns"]))
+                is_new, self._called_for = force != self._called_for, force
+                if force and not is_new and force.version != running["version"]:
+                    self._hand_over(daemon, force, running["version"])
         except (Declined, Rejected, CommandRefused, OSError) as error:
             self._tell(str(error))
             return AGAIN_S
@@ -62,13 +64,17 @@ class Timetable:
         key = self._site.keys / "control.secret" if self._site.keys else None
         return Control(self._site.wire.control, key=key, timeout_s=ANSWER_S)
 
-    def _due(self, now_ns: int) -> Due | None:
+    def _force(self, now_ns: int) -> Force | None:
         acts, offset_ns = self._history(), self._site.utc_offset_ns
         coming = history.next_change(acts, now_ns, offset_ns)
         if coming and coming.from_ns - now_ns < AHEAD_NS:
             self._wanted(coming.version)  # so that it need not be read when its time has come
-        force = history.in_force(acts, now_ns, offset_ns)
-        return Due(self._wanted(force.version), Turn(acts[-1].t_ns, force.from_ns)) if force else None
+        return history.in_force(acts, now_ns, offset_ns)
+
+    def _hand_over(self, daemon: Control, force: Force, running: str) -> None:
+        wanted = self._wanted(force.version)
+        if version(wanted.checked) != running:  # it is another where site.toml has changed since
+            hand_over(daemon, Due(wanted, Turn(self._acts[-1].t_ns, force.from_ns)))
 
     def _history(self) -> list[Act]:
         path = self._site.plans / history.FILE_NAME
