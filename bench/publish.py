@@ -53,7 +53,7 @@ def run(size: Size) -> Result:
     note(f"publish: {versions} publishes, {switches} changes of plan; without them {theirs}")
     return Result(
         "publish",
-        hash_of(np.array(sorted(drive.line.answers), np.int64).tobytes()),
+        hash_of(np.array(sorted((item, row % SHIFT) for item, row in drive.line.answers), np.int64).tobytes()),
         {**ours, "changes": switches},
         {"vs_quiet": three_digits(ours["p999_ms"] / theirs["p999_ms"])},
     )

@@ -49,9 +49,9 @@ OVERFLOW: Final = Sentence(
     "of {capacity}, and {most} an hour are the most that can be changed",
 )
 NOT_WEIGHED: Final = Sentence(
-    "其中 {count} 件没有测量的重量；预报的重量账本里没有，按重量分的规则对它们算作未称重",
-    "{count} of them have no measured weight; the ledger does not keep declared ones, so to rules by weight they are "
-    "not weighed",
+    "其中 {count} 件没有重量，按重量分的规则对它们算作未称重；账本不存预报的重量，当时可能用过",
+    "{count} of them have no weight here, so to rules by weight they are not weighed; a ledger does not keep declared "
+    "weights, which may have counted then",
 )
 STRANGE_LINE: Final = Sentence(
     "其中 {count} 件的分拣线两份规则表都没有，不会改变去向",
