@@ -9,8 +9,8 @@ import hashlib
 from typing import Any, Final, NamedTuple
 
 from sorter import limits
-from sorter.core.bundle import bind
-from sorter.core.prepared import EXAMPLE, hold_together, prepare
+from sorter.core.prepared import hold_together
+from sorter.core.step import ready
 from sorter.records import Names, SortPlan, plan_from_bytes
 from sorter.wire.frames import Refuse
 
@@ -24,17 +24,33 @@ class Offered(NamedTuple):
     data: bytes
 
 
+class _Handing:
+    """What is here of one plan."""
+
+    def __init__(self, digest: str) -> None:
+        self.digest = digest
+        self.data = bytearray()
+        self.whole: Offered | Refuse | None = None  # once all of it is here
+        self._hash = hashlib.sha256()
+
+    def add(self, part: bytes) -> None:
+        self.data += part
+        self._hash.update(part)
+        if self._hash.hexdigest() == self.digest:
+            self.whole = _made_ready(bytes(self.data))
+
+
 class Offers:
     """The plan that is being handed over: one at a time, the last one begun."""
 
     def __init__(self) -> None:
-        self._digest = ""
-        self._parts = bytearray()
+        self._now = _Handing("")
 
     def part(self, args: dict[str, Any]) -> dict[str, Any] | Refuse:
         """Keep `part`, the bytes from `at` on of the plan whose sha256 is `digest`; tells how many there are now.
 
-        Byte 0 begins anew; a part that does not follow changes nothing.
+        Byte 0 begins anew; a part that does not follow changes nothing. The last one makes the plan
+        ready at once, so that the turn in which it takes force is a short one.
         """
         digest, at, part = args.get("digest"), args.get("at"), args.get("part")
         if not isinstance(digest, str) or not isinstance(part, bytes) or type(at) is not int:
@@ -44,34 +60,41 @@ class Offers:
                 error="too_large", detail=f"a plan has at most {limits.PLAN_BYTES_MAX} bytes; write fewer rows"
             )
         if at == 0:
-            self._digest = digest
-            self._parts.clear()
-        if digest == self._digest and at == len(self._parts):
-            self._parts += part
-        return {"digest": self._digest, "bytes": len(self._parts)}
+            self._now = _Handing(digest)
+        if digest == self._now.digest and at == len(self._now.data):
+            self._now.add(part)
+        return {"digest": self._now.digest, "bytes": len(self._now.data)}
 
     def whole(self, version: object, names: Names) -> Offered | Refuse:
         """The plan handed over, if it is whole, of this version, and fits beside `names`.
 
         A refusal keeps the parts: whoever handed them over may go on or begin anew.
         """
-        data = bytes(self._parts)
-        if hashlib.sha256(data).hexdigest() != self._digest:
-            sentence = f"{len(data)} bytes are here and their hash is not that of the plan; hand the plan over again"
+        whole = self._now.whole
+        if whole is None:
+            kept = len(self._now.data)
+            sentence = f"{kept} bytes are here and their hash is not that of the plan; hand the plan over again"
             return Refuse(error="hash_mismatch", detail=sentence)
-        try:
-            sort_plan = plan_from_bytes(data)
-            hold_together(sort_plan)
-            bind(EXAMPLE, prepare(sort_plan.plan))
-        except Exception as error:  # noqa: BLE001 # whatever bytes came, the daemon goes on by the plan it has
-            return Refuse(error="bad_plan", detail=f"this plan cannot sort: {type(error).__name__} {error}"[:300])
-        if sort_plan.version != version:
-            sentence = f"the plan here is version {sort_plan.version[:12]}, not {str(version)[:12]}; hand yours over"
+        if isinstance(whole, Refuse):
+            return whole
+        found = whole.sort_plan.version
+        if found != version:
+            sentence = f"the plan here is version {found[:12]}, not {str(version)[:12]}; hand yours over"
             return Refuse(error="hash_mismatch", detail=sentence)
-        if not _keeps(sort_plan.names, names):
+        if not _keeps(whole.sort_plan.names, names):
             return Refuse(error="stale_plan", detail="another plan took force meanwhile; compile for its names again")
-        self._parts.clear()
-        return Offered(sort_plan, data)
+        self._now = _Handing("")
+        return whole
+
+
+def _made_ready(data: bytes) -> Offered | Refuse:
+    try:
+        sort_plan = plan_from_bytes(data)
+        hold_together(sort_plan)
+        ready(sort_plan.plan)
+    except Exception as error:  # noqa: BLE001 # whatever bytes came, the daemon goes on by the plan it has
+        return Refuse(error="bad_plan", detail=f"this plan cannot sort: {type(error).__name__} {error}"[:300])
+    return Offered(sort_plan, data)
 
 
 def _keeps(new: Names, old: Names) -> bool:

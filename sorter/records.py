@@ -6,14 +6,15 @@ means "none". Times are nanoseconds since 1970 on the site's clock. Nothing here
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
+import math
+import struct
 import zlib
 from enum import IntEnum
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+from numpy.lib.format import descr_to_dtype, dtype_to_descr
 from numpy.typing import NDArray
 
 from sorter import limits
@@ -329,34 +330,61 @@ class RecordedParcel(NamedTuple):
 
 
 def plan_to_bytes(sort_plan: SortPlan) -> bytes:
-    """One zip of the plan's arrays and names, complete enough to decide and to name everything."""
-    texts = json.dumps({"version": sort_plan.version, "names": sort_plan.names._asdict()}, ensure_ascii=False)
+    """The plan's arrays and names, complete enough to decide and to name everything.
+
+    A zlib stream of: how long the texts are (u32, little-endian), the texts (JSON in UTF-8: version,
+    names, and of each array its field, dtype and shape), and the arrays, each from a multiple of 8 on.
+    """
     arrays = dict(_flat("plan", sort_plan.plan))
-    arrays["texts"] = np.frombuffer(texts.encode(), np.uint8)
-    out = io.BytesIO()
-    np.savez_compressed(out, allow_pickle=False, **arrays)
-    return out.getvalue()
+    told = [(name, dtype_to_descr(array.dtype), array.shape) for name, array in arrays.items()]
+    texts = {"version": sort_plan.version, "names": sort_plan.names._asdict(), "arrays": told}
+    head = json.dumps(texts, ensure_ascii=False).encode()
+    plain = bytearray(_LENGTH.pack(len(head)) + head)
+    for array in arrays.values():
+        plain += bytes(-len(plain) % _ALIGNED) + array.tobytes()
+    return zlib.compress(plain)
 
 
 def plan_from_bytes(data: bytes) -> SortPlan:
-    """The inverse of plan_to_bytes. Raises ValueError when `data` is no plan, or would take too much memory."""
+    """The inverse of plan_to_bytes; its arrays are read-only.
+
+    Raises ValueError when `data` is no plan, or would take too much memory.
+    """
     try:
-        _hold_size(data)
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        texts = json.loads(arrays.pop("texts").tobytes())
-        names = Names(**{key: tuple(value) for key, value in texts["names"].items()})
-        return SortPlan(texts["version"], _unflat("plan", Plan, arrays), names)
-    except (KeyError, OSError, EOFError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        plain = _unpacked(data)
+        [length] = _LENGTH.unpack_from(plain)
+        at = _LENGTH.size + length
+        texts = json.loads(plain[_LENGTH.size : at])
+        arrays: dict[str, NDArray[Any]] = {}
+        for name, told, shape in texts["arrays"]:
+            dtype, at = descr_to_dtype(told), at + -at % _ALIGNED
+            arrays[name] = np.frombuffer(plain, dtype, math.prod(shape), at).reshape(shape)
+            at += arrays[name].nbytes
+        return SortPlan(str(texts["version"]), _unflat("plan", Plan, arrays), _names(texts["names"]))
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, struct.error, zlib.error) as error:
         raise ValueError(f"these {len(data)} bytes are not a compiled sort plan: {error}") from error
 
 
-def _hold_size(data: bytes) -> None:
-    """Raises ValueError when the zip would take more memory than any plan."""
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        size = sum(part.file_size for part in archive.infolist())
-    if size > limits.PLAN_UNPACKED_MAX:
-        raise ValueError(f"unpacked it has {size >> 20} MB; the most is {limits.PLAN_UNPACKED_MAX >> 20}")
+_LENGTH: Final = struct.Struct("<I")
+_ALIGNED: Final = 8
+
+
+def _names(told: dict[str, list[Any]]) -> Names:
+    names = Names(**{key: tuple(values) for key, values in told.items()})
+    for key, values in zip(Names._fields, names, strict=True):
+        kind = int if key in ("chutes", "station_townships") else str
+        if not all(type(value) is kind for value in values):
+            raise ValueError(f"names.{key} are not all {kind.__name__}")
+    return names
+
+
+def _unpacked(data: bytes) -> bytes:
+    """Raises ValueError when it is cut short, or more than any plan has."""
+    stream = zlib.decompressobj()
+    plain = stream.decompress(data, limits.PLAN_UNPACKED_MAX)
+    if not stream.eof:
+        raise ValueError(f"unpacked it is cut short, or over {limits.PLAN_UNPACKED_MAX >> 20} MB")
+    return plain
 
 
 _PARTS: Final[dict[str, type[Any]]] = {"waybills": Waybills, "table": Table, "sort_codes": SortCodes}

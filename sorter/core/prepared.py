@@ -141,7 +141,7 @@ def hold_together(sort_plan: SortPlan) -> None:
     for name, length, wanted in _lengths(plan, names):
         if length != wanted:
             raise ValueError(f"{name} has {length} entries, not {wanted}")
-    for name, indices, size, may_be_none in _indices(plan):
+    for name, indices, size, may_be_none in _indices(plan, names):
         none = np.iinfo(indices.dtype).max if may_be_none else -1
         if bool(((indices >= size) & (indices != none)).any()):
             raise ValueError(f"{name} holds an index beyond {size}")
@@ -150,11 +150,22 @@ def hold_together(sort_plan: SortPlan) -> None:
             raise ValueError(f"{name} goes back")
 
 
+_TITLES: Final = {
+    "carrier_titles": "carriers",
+    "station_titles": "stations",
+    "station_townships": "stations",
+    "lane_titles": "lanes",
+    "lane_kinds": "lanes",
+}
+
+
 def _lengths(plan: Plan, names: Names) -> Iterator[tuple[str, int, int]]:
     """Of each array its length, and what others say it must be."""
     lanes, chutes, lines = len(names.lanes), len(names.chutes), len(names.lines)
     table, codes, waybills = plan.table, plan.sort_codes, plan.waybills
     rows, words = len(table.row), max(1, -(-len(table.row) // 64))
+    for titles, named in _TITLES.items():
+        yield f"names.{titles}", len(getattr(names, titles)), len(getattr(names, named))
     yield "station_lane", len(plan.station_lane), len(names.stations)
     yield "lane_spill", len(plan.lane_spill), lanes
     yield "trip_at", len(plan.trip_at), lanes + 1
@@ -184,9 +195,10 @@ def _lengths(plan: Plan, names: Names) -> Iterator[tuple[str, int, int]]:
     yield "waybills.accepts", len(waybills.accepts), waybills.next_state.shape[0]
 
 
-def _indices(plan: Plan) -> Iterator[tuple[str, NDArray[Any], int, bool]]:
+def _indices(plan: Plan, names: Names) -> Iterator[tuple[str, NDArray[Any], int, bool]]:
     """Each array of indices, how many there are of what it names, and whether none may be meant."""
     lanes, chutes, lines = len(plan.lane_spill), len(plan.chute_line), len(plan.lines)
+    yield "station_townships", np.array(names.station_townships, np.uint64), len(names.townships), False
     yield "station_lane", plan.station_lane, lanes, True
     yield "lane_spill", plan.lane_spill, lanes, True
     yield "lane_chutes", plan.lane_chutes, chutes, False

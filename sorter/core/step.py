@@ -3,7 +3,7 @@
 Equal states, plans and batches give equal decisions and equal states, on every machine.
 """
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from sorter.core import prepared as plans
 from sorter.core import state as states
 from sorter.core.barcode import match_codes
 from sorter.core.belt import end_item, end_overdue, find_item, hear, open_item, refuse, write_enter
-from sorter.core.bundle import bind, reader
+from sorter.core.bundle import Bound, bind, reader
 from sorter.core.chutes import empty, lock, report, take_capacities
 from sorter.core.jit import UNCOMPILED, entry, i64, inlined, kernel, u64
 from sorter.core.prepared import Prepared, prepare
@@ -82,9 +82,30 @@ def step(state: State, plan: Plan, batch: Batch, decisions: Rows) -> int:
     return _step_at(ready.state_at, ready.plan_at, _plain(batch.events), _plain(batch.codes), decisions)
 
 
+def ready(plan: Plan) -> None:
+    """Make a plan ready that a coming step may be called with, so that this step takes no longer than others.
+
+    Raises ValueError and TypeError as that step would.
+    """
+    _ready.look_ahead(plan)
+
+
 def _plain(rows: Any) -> Any:
     """The array itself, or a copy of a read-only or strided one, for which Numba would compile everything anew."""
     return rows if rows.flags.carray else np.array(rows)
+
+
+class _ReadyPlan(NamedTuple):
+    """A plan as the kernels take it."""
+
+    plan: Plan
+    prepared: Prepared
+    bound: Bound
+
+
+def _made_ready(plan: Plan) -> _ReadyPlan:
+    prepared = prepare(plan)
+    return _ReadyPlan(plan, prepared, bind(plans.EXAMPLE, prepared))
 
 
 class _Ready:
@@ -94,12 +115,18 @@ class _Ready:
         self.state: State | None = None
         self.plan: Plan | None = None
         self.prepared = plans.EXAMPLE
+        self._coming: _ReadyPlan | None = None
+
+    def look_ahead(self, plan: Plan) -> None:
+        self._coming = _made_ready(plan)
 
     def take(self, state: State, plan: Plan) -> None:
         if self.plan is not plan:
-            self.plan, self.prepared = None, prepare(plan)
-            self.plan_bound = bind(plans.EXAMPLE, self.prepared)
-            self.plan, self.plan_at = plan, self.plan_bound.address
+            coming, self._coming = self._coming, None
+            if coming is None or coming.plan is not plan:
+                coming = _made_ready(plan)
+            self.plan, self.prepared, self.plan_bound = coming
+            self.plan_at = self.plan_bound.address
         self.state_bound = bind(states.EXAMPLE, state)
         self.state, self.state_at = state, self.state_bound.address
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,7 +17,8 @@ from sorter.core import manifest
 from sorter.core import state as core
 from sorter.core.bundle import bind
 from sorter.core.jit import UNCOMPILED
-from sorter.core.step import step
+from sorter.core.prepared import Prepared, prepare
+from sorter.core.step import ready, step
 from sorter.records import Kind, Role, Verdict
 from tests.core import stories
 from tests.core.naive import Event
@@ -179,3 +181,22 @@ def test_a_plan_with_a_wrong_array_is_named() -> None:
     narrow: Any = core.EXAMPLE.buckets
     with pytest.raises(TypeError, match=r"State\.ended is int32"):
         bind(core.EXAMPLE, core.EXAMPLE._replace(ended=narrow))
+
+
+def test_a_plan_made_ready_is_prepared_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared: list[int] = []
+
+    def spy(plan: records.Plan) -> Prepared:
+        prepared.append(id(plan))
+        return prepare(plan)
+
+    monkeypatch.setattr(sys.modules["sorter.core.step"], "prepare", spy)
+    hub, coming, other = Hub(), compiled(ROWS), compiled(ROWS)
+    first = hub.plan
+    ready(coming)
+    for item, plan in enumerate((first, coming, coming, other, other, first)):
+        hub.plan = plan
+        assert hub.scan(b"AB123CN", item=item)
+    assert prepared == [id(first), id(coming), id(other), id(first)]
+    with pytest.raises(ValueError, match="1025 lanes"):
+        ready(coming._replace(lane_spill=np.zeros(limits.LANES_MAX + 1, np.uint16)))

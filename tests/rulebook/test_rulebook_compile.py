@@ -3,6 +3,7 @@
 import hashlib
 import random
 import shutil
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -263,6 +264,37 @@ def test_a_plan_survives_its_bytes(sort_plan: SortPlan) -> None:
     assert again.version == sort_plan.version
     assert again.names == sort_plan.names
     assert_equal(again.plan, sort_plan.plan)
+
+
+def test_a_plan_without_rows_survives_its_bytes(sort_plan: SortPlan) -> None:
+    """Arrays of no entries, of several dimensions, of records."""
+    table, codes = sort_plan.plan.table, sort_plan.plan.sort_codes
+    bare = table._replace(**{name: array[..., :0] for name, array in table._asdict().items()})
+    plan = sort_plan.plan._replace(
+        table=bare, sort_codes=codes._replace(key_hi=codes.key_hi[:0]), trips=sort_plan.plan.trips[:0]
+    )
+    assert_equal(records.plan_from_bytes(records.plan_to_bytes(sort_plan._replace(plan=plan))).plan, plan)
+
+
+def test_bytes_that_are_no_plan_are_refused_in_words(sort_plan: SortPlan, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = records.plan_to_bytes(sort_plan)
+    plain = zlib.decompress(data)
+    for broken in (
+        b"",
+        b"PK\x03\x04",
+        data[:-1],
+        zlib.compress(b""),
+        zlib.compress(plain[:-9]),
+        zlib.compress(b"\xff\xff\xff\xff" + plain[4:]),
+        zlib.compress(plain.replace(b'"<u8"', b'"|O8"', 1)),
+        zlib.compress(plain.replace(b'"<u2"', b'"<u9"', 1)),
+        zlib.compress(plain.replace(b'"plan.services"', b'"plan.serviceX"', 1)),
+    ):
+        with pytest.raises(ValueError, match="not a compiled sort plan"):
+            records.plan_from_bytes(broken)
+    monkeypatch.setattr(limits, "PLAN_UNPACKED_MAX", len(plain) - 1)
+    with pytest.raises(ValueError, match="over 0 MB"):
+        records.plan_from_bytes(data)
 
 
 def assert_equal(left: object, right: object) -> None:
