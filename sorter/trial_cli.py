@@ -28,8 +28,16 @@ from sorter.rulebook.trial.diff import row_changes, traffic_diff
 from sorter.rulebook.trial.explain import MONDAY_MORNING_MIN, NOW, WEEK_MIN, Explanation, Question, question_of
 from sorter.rulebook.trial.explain import explain as explain_parcel
 from sorter.rulebook.trial.recorded import Recorded
-from sorter.rulebook.two_pass import planning as passes
+from sorter.rulebook.two_pass.figures import first_loads, second_loads
+from sorter.rulebook.two_pass.free_chutes import free_chutes, own_chutes
+from sorter.rulebook.two_pass.kept_rules import rejecting
+from sorter.rulebook.two_pass.pass_tables import tables as tables_of
 from sorter.rulebook.two_pass.pins import read_pins
+from sorter.rulebook.two_pass.planned_stations import stations_of
+from sorter.rulebook.two_pass.planning import TwoPass, plan_two_pass
+from sorter.rulebook.two_pass.request import Volumes, count_volumes
+from sorter.rulebook.two_pass.summary import Summary
+from sorter.rulebook.two_pass.summary import summary as summary_of
 from sorter.site import Site
 from sorter.site import load as load_site
 from sorter.terminal import REFUSED, json_option, language_option, refusals, site_option, tell
@@ -64,6 +72,11 @@ _STRANGE: Final = Sentence(
 _SEVERAL_DAYS: Final = Sentence(
     "这些包裹是 {days} 天的，各天的钟点会混在一起；请用一天的记录",
     "these parcels are of {days} days, whose hours would be mixed; give those of one day",
+)
+_NO_VOLUMES: Final = Sentence(
+    "记录里没有分拣线 {line} 上发往这些站点的包裹，没有件量可依；请换一天，或换 --line、--kind",
+    "none of the parcels on line {line} is for one of these stations, so there are no volumes to plan by; "
+    "give another day, --line or --kind",
 )
 _LOST: Final = Sentence(
     "注意：第一遍里有 {items} 件现在有格口、那时没有，会转到最大圈数或去异常口。"
@@ -347,18 +360,20 @@ def two_pass(*, out: Path, folder: Path, language: Language, as_json: bool, **as
         site = load_site(folder)
         book = publishing.source(site, asked["plan"], clock_of(site))
         checked = check_sheets(book.sheets, site.lines, site.utc_offset_ns, book.faults)
-        stations = passes.stations_of(checked, asked["kind"])
+        stations = stations_of(checked, asked["kind"])
         line, only = asked["line"], asked["chutes"]
-        chutes = passes.free_chutes(checked, line, only) if only else passes.own_chutes(checked, line, stations)
+        chutes = free_chutes(checked, line, only) if only else own_chutes(checked, line, stations)
         fixed = read_pins(asked["pins"], checked) if asked["pins"] else []
         draft = compile_plan(checked, None)
         found = one_day(traffic_of(site, asked["traffic"], [draft]), site.utc_offset_ns)
-        volumes = passes.count_volumes(stations, planned.places_of(draft, found, line))
-        plan = passes.plan_two_pass(volumes, chutes, fixed)
-        summary = passes.summary(volumes, chutes, fixed, plan)
-        stay, left_out = passes.rejecting(checked, stations)
+        volumes = count_volumes(stations, planned.places_of(draft, found, line))
+        if not volumes.items.any():
+            raise Declined(_NO_VOLUMES.about(line=line))
+        plan = plan_two_pass(volumes, chutes, fixed)
+        summary = summary_of(volumes, chutes, fixed, plan)
+        stay, left_out = rejecting(checked, stations)
         folders = [out / "pass1", out / "pass2"]
-        sheets = [passes.tables(book.sheets, plan, number, stay, language=language) for number in PASSES]
+        sheets = [tables_of(book.sheets, plan, number, stay, language=language) for number in PASSES]
         first_plan = compile_plan(check_sheets(sheets[0], site.lines, site.utc_offset_ns, []), draft.names)
         lost = planned.lost(draft, first_plan, found)
         for tables, to in zip(sheets, folders, strict=True):
@@ -377,7 +392,7 @@ def one_day(found: Recorded, utc_offset_ns: int) -> Recorded:
     return found
 
 
-def two_pass_json(volumes: passes.Volumes, plan: passes.TwoPass, summary: passes.Summary) -> dict[str, Any]:
+def two_pass_json(volumes: Volumes, plan: TwoPass, summary: Summary) -> dict[str, Any]:
     """A two-pass plan as scripts read it; `first_items` are parcels a chute and hour, `second_items` a chute."""
     return {
         "ours": summary.ours._asdict(),
@@ -387,8 +402,8 @@ def two_pass_json(volumes: passes.Volumes, plan: passes.TwoPass, summary: passes
         "direct": dict(plan.direct),
         "groups": {str(chute): list(stations) for chute, stations in plan.groups.items()},
         "second": dict(plan.second),
-        "first_items": {str(chute): load.tolist() for chute, load in passes.first_loads(plan, volumes).items()},
-        "second_items": {str(chute): items for chute, items in passes.second_loads(plan, volumes).items()},
+        "first_items": {str(chute): load.tolist() for chute, load in first_loads(plan, volumes).items()},
+        "second_items": {str(chute): items for chute, items in second_loads(plan, volumes).items()},
     }
 
 

@@ -15,30 +15,45 @@ from hypothesis import strategies as st
 
 from sorter import rulebook
 from sorter.reasons import Sentence
-from sorter.records import NONE_16, SortPlan
+from sorter.records import NONE_16, RecordedAdvice, RecordedParcel, SortPlan
 from sorter.rulebook.cells import ANY_WORD, Words
 from sorter.rulebook.tables import NOTE, TABLES, Sheet, read_folder
-from sorter.rulebook.two_pass import planning as two_pass
+from sorter.rulebook.trial.planned import local_days, places_of
+from sorter.rulebook.trial.recorded import of_parcels
 from sorter.rulebook.two_pass.balance import Groups, in_order, seat
-from sorter.rulebook.two_pass.planning import (
-    NoTwoPass,
-    Pin,
-    TwoPass,
-    Volumes,
-    baseline,
-    count_volumes,
-    figures,
-    first_loads,
+from sorter.rulebook.two_pass.bounds import lower_bounds
+from sorter.rulebook.two_pass.figures import figures, first_loads
+from sorter.rulebook.two_pass.free_chutes import (
+    EXCEPTION_CHUTE,
+    NO_CHUTES,
+    NO_SUCH_LINE,
+    NOT_ON_LINE,
     free_chutes,
-    lower_bounds,
     own_chutes,
-    plan_two_pass,
-    summary,
-    tables,
 )
-from tests.rulebook.small_site import LINES, OFFSET_NS, Table, changed, copy_of_small, load, write
+from sorter.rulebook.two_pass.kept_rules import rejecting
+from sorter.rulebook.two_pass.pass_tables import MADE_ALREADY, tables
+from sorter.rulebook.two_pass.planned_stations import NO_STATION, stations_of
+from sorter.rulebook.two_pass.planning import TwoPass, baseline, plan_two_pass
+from sorter.rulebook.two_pass.request import NoTwoPass, Pin, Volumes, count_volumes
+from sorter.rulebook.two_pass.request_faults import (
+    CHUTE_TWICE,
+    DIRECT_AGAIN,
+    GROUP_TOO_LARGE,
+    NO_SUCH_CHUTE,
+    NO_SUCH_STATION,
+    NOT_ITS_OWN,
+    PINNED_TWICE,
+    SAME_SECOND,
+    TOO_MANY,
+)
+from sorter.rulebook.two_pass.summary import summary
+from sorter.rulebook.two_pass.task import PINS_TOO_TIGHT
+from tests.rulebook.small_site import LINES, OFFSET_NS, SMALL, Table, changed, copy_of_small, load, write
 
 CHUTES = (11, 12, 13)
+HOUR_NS = 3600 * 10**9
+MIDNIGHT_NS = 1_762_704_000 * 10**9  # Monday 2025-11-10 at the site
 
 
 def volumes(*totals: int, hour: int = 7) -> Volumes:
@@ -332,23 +347,23 @@ def test_the_most_even_places_in_order(load_: list[int], data: st.DataObject) ->
 @pytest.mark.parametrize(
     ("pins", "expected"),
     [
-        ([Pin("V9", direct=True)], [two_pass.NO_SUCH_STATION]),
-        ([Pin("V1", direct=True, first=99)], [two_pass.NO_SUCH_CHUTE]),
-        ([Pin("V1", direct=False, second=99)], [two_pass.NO_SUCH_CHUTE]),
-        ([Pin("V1", direct=True), Pin("V1", direct=True)], [two_pass.PINNED_TWICE]),
-        ([Pin("V1", direct=True, second=11)], [two_pass.DIRECT_AGAIN]),
-        ([Pin("V1", direct=True, first=11), Pin("V2", direct=True, first=11)], [two_pass.NOT_ITS_OWN]),
-        ([Pin("V1", direct=False, first=11), Pin("V2", direct=True, first=11)], [two_pass.NOT_ITS_OWN]),
-        ([Pin("V1", direct=False, first=11, second=12), Pin("V2", False, 11, 12)], [two_pass.SAME_SECOND]),
-        ([Pin(f"V{at}", direct=False, first=11) for at in range(4)], [two_pass.GROUP_TOO_LARGE]),
-        ([Pin("V1", direct=True), Pin("V2", direct=True)], [two_pass.PINS_TOO_TIGHT]),
-        ([Pin(f"V{at}", direct=False, second=11) for at in range(4)], [two_pass.PINS_TOO_TIGHT]),
+        ([Pin("V9", direct=True)], [NO_SUCH_STATION]),
+        ([Pin("V1", direct=True, first=99)], [NO_SUCH_CHUTE]),
+        ([Pin("V1", direct=False, second=99)], [NO_SUCH_CHUTE]),
+        ([Pin("V1", direct=True), Pin("V1", direct=True)], [PINNED_TWICE]),
+        ([Pin("V1", direct=True, second=11)], [DIRECT_AGAIN]),
+        ([Pin("V1", direct=True, first=11), Pin("V2", direct=True, first=11)], [NOT_ITS_OWN]),
+        ([Pin("V1", direct=False, first=11), Pin("V2", direct=True, first=11)], [NOT_ITS_OWN]),
+        ([Pin("V1", direct=False, first=11, second=12), Pin("V2", False, 11, 12)], [SAME_SECOND]),
+        ([Pin(f"V{at}", direct=False, first=11) for at in range(4)], [GROUP_TOO_LARGE]),
+        ([Pin("V1", direct=True), Pin("V2", direct=True)], [PINS_TOO_TIGHT]),
+        ([Pin(f"V{at}", direct=False, second=11) for at in range(4)], [PINS_TOO_TIGHT]),
         (
             [Pin("V9", direct=True, first=99), Pin("V1", True, 0, 11)],
             [
-                two_pass.NO_SUCH_STATION,
-                two_pass.NO_SUCH_CHUTE,
-                two_pass.DIRECT_AGAIN,
+                NO_SUCH_STATION,
+                NO_SUCH_CHUTE,
+                DIRECT_AGAIN,
             ],
         ),
     ],
@@ -359,7 +374,7 @@ def test_pins_that_cannot_hold_are_told_all_at_once(pins: list[Pin], expected: l
 
 @pytest.mark.parametrize(
     ("chutes", "expected"),
-    [((), [two_pass.NO_CHUTES]), ((11, 12), [two_pass.TOO_MANY]), ((11, 12, 13, 11), [two_pass.CHUTE_TWICE])],
+    [((), [NO_CHUTES]), ((11, 12), [TOO_MANY]), ((11, 12, 13, 11), [CHUTE_TWICE])],
 )
 def test_chutes_that_cannot_do_are_told(chutes: tuple[int, ...], expected: list[Sentence]) -> None:
     assert faults_of(volumes(6, 5, 4, 3, 2, 1), chutes, []) == expected
@@ -387,10 +402,10 @@ def test_free_chutes_are_no_exceptions_and_those_asked_for(tmp_path: Path) -> No
     assert free_chutes(checked, "L1", [103, 101]) == (101, 103)
     bare = checked._replace(chutes=tuple(row for row in checked.chutes if row.chute == 104))
     for site, line, only, expected in (
-        (checked, "L3", [], [two_pass.NO_SUCH_LINE]),
-        (checked, "L1", [101, 201], [two_pass.NOT_ON_LINE]),
-        (checked, "L1", [104], [two_pass.EXCEPTION_CHUTE]),
-        (bare, "L1", [], [two_pass.NO_CHUTES]),
+        (checked, "L3", [], [NO_SUCH_LINE]),
+        (checked, "L1", [101, 201], [NOT_ON_LINE]),
+        (checked, "L1", [104], [EXCEPTION_CHUTE]),
+        (bare, "L1", [], [NO_CHUTES]),
     ):
         with pytest.raises(NoTwoPass) as caught:
             free_chutes(site, line, only)
@@ -400,7 +415,7 @@ def test_free_chutes_are_no_exceptions_and_those_asked_for(tmp_path: Path) -> No
 def test_own_chutes_serve_no_lane_of_others(tmp_path: Path) -> None:
     """Of the villages' lanes BUS and TRUCK, and of PLANE where a rule names one of them."""
     checked = rulebook.check_folder(write(tmp_path), LINES, OFFSET_NS)
-    villages = two_pass.stations_of(checked, "village")
+    villages = stations_of(checked, "village")
     assert villages == ["V001", "V002"]
     assert own_chutes(checked, "L1", villages) == (101, 102, 103), "rule 30 sends what is for 大昌镇 to PLANE"
     rules = {rule.row: rule for rule in checked.rules}
@@ -412,14 +427,14 @@ def test_own_chutes_serve_no_lane_of_others(tmp_path: Path) -> None:
     assert own_chutes(idle._replace(rules=()), "L1", ["O01"]) == (105, 103)
     with pytest.raises(NoTwoPass) as caught:
         own_chutes(checked._replace(rules=()), "L1", [])
-    assert [fault.sentence for fault in caught.value.faults] == [two_pass.NO_CHUTES]
+    assert [fault.sentence for fault in caught.value.faults] == [NO_CHUTES]
 
 
 def test_a_kind_without_station_is_told(tmp_path: Path) -> None:
     checked = rulebook.check_folder(write(tmp_path), LINES, OFFSET_NS)
     with pytest.raises(NoTwoPass) as caught:
-        two_pass.stations_of(checked, "township")
-    assert [fault.sentence for fault in caught.value.faults] == [two_pass.NO_STATION]
+        stations_of(checked, "township")
+    assert [fault.sentence for fault in caught.value.faults] == [NO_STATION]
 
 
 def test_rules_that_reject_stay_above_the_first_that_sorts_one_of_the_stations(tmp_path: Path) -> None:
@@ -428,9 +443,9 @@ def test_rules_that_reject_stay_above_the_first_that_sorts_one_of_the_stations(t
     tables_["rules"] += [["50", *any_row[:5], ">9000", *any_row[6:], "reject:overweight", ""]]
     tables_["rules"] += [["60", *[""] * 9, "reject:no_rule", ""]]
     checked = rulebook.check_folder(write(tmp_path, tables_), LINES, OFFSET_NS)
-    assert two_pass.rejecting(checked, ["V001", "V002"]) == ([10], [50, 60])
+    assert rejecting(checked, ["V001", "V002"]) == ([10], [50, 60])
     only_others = checked._replace(rules=tuple(rule for rule in checked.rules if rule.row != 40))
-    assert two_pass.rejecting(only_others, ["O01"]) == ([10, 50, 60], [])
+    assert rejecting(only_others, ["O01"]) == ([10, 50, 60], [])
 
 
 def test_the_tables_of_a_pass_are_no_source(tmp_path: Path) -> None:
@@ -439,7 +454,7 @@ def test_the_tables_of_a_pass_are_no_source(tmp_path: Path) -> None:
     for number in PASSES:
         with pytest.raises(NoTwoPass) as caught:
             tables(first, SMALL_PLAN, number, [10])
-        assert [fault.sentence for fault in caught.value.faults] == [two_pass.MADE_ALREADY]
+        assert [fault.sentence for fault in caught.value.faults] == [MADE_ALREADY]
 
 
 def test_volumes_count_what_was_recorded_for_these_stations() -> None:
@@ -448,12 +463,75 @@ def test_volumes_count_what_was_recorded_for_these_stations() -> None:
     assert {(at, hour): n for (at, hour), n in np.ndenumerate(counted.items) if n} == {(0, 23): 1, (1, 7): 2}
 
 
+def read_parcel(station: str = "V001", line: str = "L1", *, cancelled: bool = False) -> RecordedParcel:
+    """A parcel of 800 g, read at local midnight."""
+    advice = RecordedAdvice("YTO", station, "standard", "inbound", cancelled=cancelled)
+    return RecordedParcel(MIDNIGHT_NS, line, ("YT0000000000001",), 800, 300, advice, intercepted=False)
+
+
+def places_counted(folder: Path, tables_: Mapping[str, Table], *parcels: RecordedParcel) -> list[tuple[str, int]]:
+    return list(places_of(load(write(folder, tables_)), of_parcels(parcels), "L1"))
+
+
+def test_a_parcel_counts_for_its_station_and_hour_wherever_the_tables_send_it(tmp_path: Path) -> None:
+    late = read_parcel()._replace(t_ns=MIDNIGHT_NS + 24 * HOUR_NS - 1)
+    flow_out = RecordedAdvice("YTO", "V002", "fresh", "outbound", cancelled=False)
+    by_rule = read_parcel()._replace(advice=flow_out, t_ns=MIDNIGHT_NS + 22 * HOUR_NS)
+    found = places_counted(tmp_path, SMALL, read_parcel(), late, by_rule)
+    assert found == [("V001", 0), ("V001", 23), ("V002", 22)]
+
+
+def test_a_parcel_counts_though_there_may_be_no_chute_for_it(tmp_path: Path) -> None:
+    """Without a lane, with a lane that has no chute on the line, and by a rule whose chute is on another line."""
+    no_lane = places_counted(tmp_path, changed("stations", 2, "lane", ""), read_parcel())
+    no_chute = places_counted(tmp_path, changed("chutes", 4, "lane", "TRUCK"), read_parcel("O01"))
+    elsewhere = places_counted(tmp_path, changed("rules", 5, "send_to", "201"), read_parcel()._replace(length_mm=1300))
+    assert [no_lane, no_chute, elsewhere] == [[("V001", 0)], [("O01", 0)], [("V001", 0)]]
+
+
+@pytest.mark.parametrize(
+    "parcel",
+    [
+        read_parcel(line="L2"),
+        read_parcel("V999"),
+        read_parcel(cancelled=True),
+        read_parcel()._replace(intercepted=True),
+        read_parcel()._replace(codes=()),
+        read_parcel()._replace(codes=("4006381333931",)),
+        read_parcel()._replace(weight_g=30_001),
+        read_parcel()._replace(advice=None),
+    ],
+)
+def test_a_parcel_that_is_meant_for_no_place_on_the_line_does_not_count(parcel: RecordedParcel, tmp_path: Path) -> None:
+    assert places_counted(tmp_path, SMALL, parcel) == []
+
+
+def test_a_parcel_that_a_rule_rejects_for_want_of_a_rule_does_not_count(tmp_path: Path) -> None:
+    rejects = copy_of_small()
+    rejects["rules"] += [["50", *[""] * 9, "reject:no_rule", ""]]
+    assert places_counted(tmp_path, rejects, read_parcel()) == []
+
+
+def test_days_are_the_sites_own() -> None:
+    def days(*t_ns: int) -> int:
+        return local_days(of_parcels([read_parcel()._replace(t_ns=at) for at in t_ns]), OFFSET_NS)
+
+    assert days(MIDNIGHT_NS, MIDNIGHT_NS + 24 * HOUR_NS - 1) == 1
+    assert days(MIDNIGHT_NS - 1, MIDNIGHT_NS) == 2
+    assert days(MIDNIGHT_NS, MIDNIGHT_NS + 48 * HOUR_NS, MIDNIGHT_NS) == 2
+
+
 PASSES: Final[tuple[Literal[1], Literal[2]]] = (1, 2)
 SMALL_PLAN = plan_two_pass(Volumes(("V001", "V002", "C01"), volumes(9, 3, 2).items), (101, 102))
 
 
-def sheets_of(folder: Path) -> dict[str, Sheet]:
-    sheets, errors = read_folder(write(folder))
+def without_buses() -> dict[str, Table]:
+    """The small site, line L2 without a chute for BUS and TRUCK: those of L1 are all they have."""
+    return changed("chutes", 6, "lane", "PLANE")
+
+
+def sheets_of(folder: Path, site: Mapping[str, Table] = SMALL) -> dict[str, Sheet]:
+    sheets, errors = read_folder(write(folder, site))
     assert not errors
     return sheets
 
@@ -494,11 +572,11 @@ def test_the_tables_of_both_passes_load_and_send_each_station_to_its_place(tmp_p
     assert {"BUS", "TRUCK"} < set(first.names.lanes), "their chute 201 still serves them"
 
 
-def test_twins_serve_the_same_lanes_and_a_lane_without_chute_goes_with_its_trips(tmp_path: Path) -> None:
-    made = tables(sheets_of(tmp_path), SMALL_PLAN, 1, [10], twins={201: 101}, language="en")
+def test_a_lane_without_chute_goes_with_its_trips(tmp_path: Path) -> None:
+    made = tables(sheets_of(tmp_path, without_buses()), SMALL_PLAN, 1, [10], language="en")
     write(tmp_path, as_saved(made))
     plan = load(tmp_path)
-    assert places(plan, "V001") == {101, 201}
+    assert places(plan, "V001") == {101}
     assert plan.names.lanes == ("PLANE", "OUT", "P1-101", "P1-G102")
     assert plan.names.lane_titles[2:] == ("pass 1 龙雾村", "pass 1 group 102 (2 stations)")
     assert made["trips"].rows == []
@@ -506,18 +584,19 @@ def test_twins_serve_the_same_lanes_and_a_lane_without_chute_goes_with_its_trips
 
 
 def test_what_hung_on_a_lane_that_is_gone_is_blank(tmp_path: Path) -> None:
-    write(tmp_path, changed("lanes", 4, "spill_to", "TRUCK"))
-    sheets, _ = read_folder(tmp_path)
+    tables_ = without_buses()
+    tables_["lanes"][3][3] = "TRUCK"
+    sheets = sheets_of(tmp_path, tables_)
     plan = plan_two_pass(Volumes(("V001", "V002"), volumes(9, 3).items), (101, 102))
-    made = load(write(tmp_path, as_saved(tables(sheets, plan, 1, [10], twins={201: 102}))))
+    made = load(write(tmp_path, as_saved(tables(sheets, plan, 1, [10]))))
     assert made.plan.lane_spill.tolist() == [NONE_16] * 4
-    assert [places(made, name) for name in ("V001", "V002", "C01", "O01")] == [{101}, {102, 201}, set(), {103, 202}]
+    assert [places(made, name) for name in ("V001", "V002", "C01", "O01")] == [{101}, {102}, set(), {103, 201, 202}]
 
 
 def test_an_exception_chute_takes_no_station(tmp_path: Path) -> None:
     sheets = sheets_of(tmp_path)
     with pytest.raises(NoTwoPass) as caught:
-        tables(sheets, plan_two_pass(volumes(1, 2), (103, 104)), 1, [10], twins={203: 103})
+        tables(sheets, plan_two_pass(volumes(1, 2), (103, 104, 203)), 1, [10])
     assert [fault.facts["chute"] for fault in caught.value.faults] == [104, 203]
 
 

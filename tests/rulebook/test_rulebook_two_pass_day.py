@@ -19,8 +19,13 @@ from sorter import rulebook
 from sorter.records import NONE_16, AdviceFlag, Flow, Line, Role, SortPlan, Verb, Verdict
 from sorter.replay import Standing
 from sorter.rulebook.tables import read_folder
-from sorter.rulebook.two_pass import planning as two_pass
-from sorter.rulebook.two_pass.planning import TwoPass, Volumes
+from sorter.rulebook.two_pass.bounds import lower_bounds
+from sorter.rulebook.two_pass.figures import figures
+from sorter.rulebook.two_pass.free_chutes import free_chutes
+from sorter.rulebook.two_pass.kept_rules import rejecting
+from sorter.rulebook.two_pass.pass_tables import tables
+from sorter.rulebook.two_pass.planning import TwoPass, baseline, plan_two_pass
+from sorter.rulebook.two_pass.request import Volumes, count_volumes
 from sorter.wire.frames import Discharge, Scan
 from sorter.wire.intake import Intake
 from tests.rulebook.small_site import OFFSET_NS, write
@@ -65,10 +70,10 @@ def prepare(drawn: int, items: int) -> Work:
     wanted = set(names)
     parcels = [parcel for parcel in day.parcels if parcel.station in wanted][:items]
     assert len(parcels) == items
-    volumes = two_pass.count_volumes(names, ((each.station, hour_of(each)) for each in parcels))
+    volumes = count_volumes(names, ((each.station, hour_of(each)) for each in parcels))
     checked = rulebook.check_folder(HUB, LINES, OFFSET_NS)
-    chutes = two_pass.free_chutes(checked, LINE)[:CHUTES]
-    return Work(day, parcels, volumes, chutes, two_pass.plan_two_pass(volumes, chutes))
+    chutes = free_chutes(checked, LINE)[:CHUTES]
+    return Work(day, parcels, volumes, chutes, plan_two_pass(volumes, chutes))
 
 
 def hour_of(parcel: Parcel) -> int:
@@ -78,12 +83,12 @@ def hour_of(parcel: Parcel) -> int:
 def plans_of(work: Work, folder: Path) -> list[SortPlan]:
     """The hub's own plan, then both passes', each written as CSV, read back and compiled after the one before."""
     sheets, _ = read_folder(HUB)
-    stay, _ = two_pass.rejecting(rulebook.check_folder(HUB, LINES, OFFSET_NS), work.volumes.stations)
+    stay, _ = rejecting(rulebook.check_folder(HUB, LINES, OFFSET_NS), work.volumes.stations)
     plans = [rulebook.load(HUB, LINES, OFFSET_NS)]
     for number in PASSES:
         made = folder / f"{number}"
         made.mkdir()
-        write(made, as_saved(two_pass.tables(sheets, work.two_pass, number, stay)))
+        write(made, as_saved(tables(sheets, work.two_pass, number, stay)))
         plans.append(rulebook.load(made, LINES, OFFSET_NS, plans[-1].names))
     return plans
 
@@ -245,9 +250,9 @@ def test_every_parcel_ends_in_its_stations_place(tmp_path: Path) -> None:
     work = prepare(DRAWN, ITEMS)
     assert (len(work.volumes.stations), len(work.chutes)) == (301, CHUTES)
     result = run(work, tmp_path)
-    ours = two_pass.figures(work.two_pass, work.volumes)
-    bounds = two_pass.lower_bounds(work.volumes, work.chutes)
-    simple = two_pass.figures(two_pass.baseline(work.volumes, work.chutes), work.volumes)
+    ours = figures(work.two_pass, work.volumes)
+    bounds = lower_bounds(work.volumes, work.chutes)
+    simple = figures(baseline(work.volumes, work.chutes), work.volumes)
     assert result.wrong == 0
     assert result.direct + result.grouped + result.exceptions == ITEMS
     assert result.second == result.grouped

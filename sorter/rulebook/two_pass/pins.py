@@ -10,7 +10,7 @@ from sorter.rulebook.findings import Fault, Rejected
 from sorter.rulebook.mistakes import Catalogue
 from sorter.rulebook.rows import Checked
 from sorter.rulebook.tables import TABLES, Cells, Columns, Unreadable
-from sorter.rulebook.two_pass.planning import Pin
+from sorter.rulebook.two_pass.request import Pin
 
 COLUMNS: Final[Columns] = {
     "station": TABLES["stations"]["station"],
