@@ -154,7 +154,7 @@ def test_rules_that_would_reject_more_are_left_out_and_told(tmp_path: Path) -> N
     """Rule 20 sorts villages: what rejects above it stays in both passes, what rejects below it does not."""
     tables = village_tables()
     tables["rules"] += [["50", "", "", "", "", "", ">9000", "", "", "", "reject:overweight", ""]]
-    tables["rules"] += [["60", *[""] * 9, "reject:no_rule", ""]]
+    tables["rules"] += [["60", "", "", "", "cold", *[""] * 5, "reject:no_rule", ""]]
     desk = Desk(tmp_path, tables)
     recorded.write(desk.traffic, [parcel("V001", MONDAY + at) for at in range(3)])
     assert desk.answer()["rules_left_out"] == [50, 60]
