@@ -12,7 +12,7 @@ from sorter.publish_cli import clock_of
 from sorter.publishing import DRAFT
 from sorter.reasons import Declined, Language, Sentence
 from sorter.rulebook import Rejected
-from sorter.rulebook.books import carrier_sheet, writing
+from sorter.rulebook.books import carrier_sheet, writing, zeros
 from sorter.rulebook.books.reading import read_tables
 from sorter.rulebook.books.workbook import Book
 from sorter.rulebook.books.writing import Base
@@ -85,7 +85,7 @@ def hold_new(path: Path) -> None:
 @click.command(name="import")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--carrier", default="", help="Whose sheet of 格口号 and 三段码 this is.")
-@click.option("--replace", is_flag=True, help="Also when the draft was changed since the file was exported.")
+@click.option("--replace", is_flag=True, help="Also when the draft was changed since, or codes lost zeros.")
 @site_option
 @language_option
 @json_option
@@ -117,12 +117,14 @@ def bring(*, path: Path, carrier: str, replace: bool, folder: Path, language: La
 def book_of(site: Site, path: Path, carrier: str, *, replace: bool = False) -> Book:
     """The tables of a file or folder; of a carrier's own sheet, the draft with that in it. Raises Rejected.
 
+    Unless with `replace`, codes that lost the zeros of the draft's are faults.
     A workbook is a carrier's when it holds such a sheet and no table: its sheet may be called what it likes.
     """
     is_text = path.is_file() and path.suffix.casefold() in TEXT_SUFFIXES
     book = Book({}, [], []) if carrier or is_text else read_tables(path)
     if book.sheets or not (carrier or path.is_file()):
-        return book
+        faults = [] if replace else zeros.lost(book.sheets, read_tables(site.rules).sheets)
+        return book._replace(faults=[*book.faults, *faults])
     taken, faults = carrier_sheet.read_carrier_sheet(path)
     if taken is None and not carrier:
         return read_tables(path) if is_text else book

@@ -17,6 +17,7 @@ from sorter.rulebook.cells import ANY_WORD, DAY_MIN, NO_WORD, Roster, Words
 from sorter.rulebook.findings import Fault, Finding
 from sorter.rulebook.mistakes import Mistake
 from sorter.rulebook.rows import REASON_WORDS, Checked, Lane, Rule, Trip
+from sorter.rulebook.tables import TABLES
 
 WEEK_MIN: Final = 7 * DAY_MIN
 
@@ -270,6 +271,12 @@ _CROWDED_LINE: Final = Sentence(
     "分拣线 {line} 的 {chutes} 个格口要分 {lanes} 个路向；有的格口会混装几个路向",
     "the {chutes} chutes of line {line} serve {lanes} lanes; some chutes mix several",
 )
+_ZEROS_LOST: Final = Sentence(
+    "{carrier} 的{column}“{text}”可能丢了开头的 0：这一列别的都是 {width} 位，如“{full}”。请把这一列设成文本，"
+    "再重新填写",
+    "{column} {text} of {carrier} may have lost zeros at its front: all others there have {width} digits, such as "
+    "{full}. Format the column as text and write it again",
+)
 
 
 def findings(checked: Checked) -> list[Finding]:
@@ -292,6 +299,9 @@ def findings(checked: Checked) -> list[Finding]:
     for line, lanes, chutes in crowded_lines(checked):
         crowd = {"line": line, "lanes": lanes, "chutes": chutes}
         found.append(Finding("crowded_line", "chutes", (), crowd, _CROWDED_LINE.about(**crowd)))
+    for carrier, column, rows, text, full in zeros_lost(checked):
+        lost = {"carrier": carrier, "column": column, "text": text, "full": full}
+        found.append(Finding("zeros_lost", "sort_codes", rows, lost, _ZEROS_LOST.about(**lost, width=len(full))))
     return found
 
 
@@ -354,3 +364,35 @@ def crowded_lines(checked: Checked) -> list[tuple[str, int, int]]:
         if lanes > used:
             found.append((line, lanes, used))
     return found
+
+
+def zeros_lost(checked: Checked) -> list[tuple[str, str, tuple[int, ...], str, str]]:
+    """Segments that may have lost zeros: (carrier, column, rows, the first of them, one that has its zeros).
+
+    What rows of several carriers tell alike is told of the first carrier.
+    """
+    found: dict[tuple[str, tuple[int, ...]], tuple[str, str, str]] = {}
+    for carrier in checked.carrier_names():
+        keys = [(row.at, row.key.split("-")) for row in checked.sort_codes if row.carrier.has(carrier)]
+        for place, column in enumerate(_SEGMENTS):
+            texts = {at: key[place] for at, key in keys if len(key) > place}
+            full, rows = _short_of_zeros(texts)
+            if rows:
+                found.setdefault((column, rows), (carrier, texts[rows[0]], full))
+    return [(carrier, column, rows, text, full) for (column, rows), (carrier, text, full) in found.items()]
+
+
+_SEGMENTS: Final = tuple(TABLES["sort_codes"])[1:4]
+
+
+def _short_of_zeros(texts: Mapping[int, str]) -> tuple[str, tuple[int, ...]]:
+    """A code with zeros at its front, and the rows of shorter codes; no rows, unless all others are as long as it.
+
+    Codes of several lengths are no loss, nor are 1, 2, 10, where nothing begins with a zero; nor codes with letters.
+    """
+    zeros = [text for text in texts.values() if text.startswith("0") and text != "0"]
+    full = zeros[0] if zeros else ""
+    rows = tuple(at for at, text in texts.items() if len(text) < len(full))
+    lengths = {len(text) for text in texts.values() if len(text) >= len(full)} | set(map(len, zeros))
+    is_of_digits = all(text.isascii() and text.isdecimal() for text in texts.values())
+    return full, rows if is_of_digits and len(lengths) == 1 else ()

@@ -12,11 +12,13 @@ import pytest
 import sorter
 from sorter.reasons import Language
 from sorter.rulebook import Fault, Rejected, check_folder
+from sorter.rulebook.books import zeros
 from sorter.rulebook.books.carrier_sheet import join, read_carrier_sheet
 from sorter.rulebook.books.workbook import read_grid, read_workbook
 from sorter.rulebook.books.workbook_mistakes import WorkbookMistake
 from sorter.rulebook.books.writing import write_workbook
-from sorter.rulebook.books.xlsx import Grid, read_grids
+from sorter.rulebook.books.xlsx.grid import Grid
+from sorter.rulebook.books.xlsx.package import read_grids
 from sorter.rulebook.check import check_sheets
 from sorter.rulebook.mistakes import Mistake
 from sorter.rulebook.review.worth_a_look import review
@@ -224,6 +226,12 @@ def carrier_with(*rows: str, carrier: str = "YTO") -> Make:
     return made
 
 
+def saved_again() -> list[Fault]:
+    """The small site as a spreadsheet saved it, where the draft has a code with a zero at its front."""
+    draft, _ = read_folder(write(Path("rules"), changed("sort_codes", 4, "一段码", "0900")))
+    return zeros.lost(read_folder(write(Path("rules")))[0], draft)
+
+
 def pins_with(row: str) -> Make:
     """What is fixed of a two-pass plan, with this row."""
 
@@ -284,6 +292,7 @@ MADE: dict[tuple[str, str], Make] = {
     ("格口写成 999", "it names chute 999"): carrier_with(CODES, "999,023,A01,07"),
     ("同一个三段码写了两行", "it has a sort code twice"): carrier_with(CODES, "101,023,A01,07", "102,023,A01,07"),
     ("三段码表里已经手工写了这个码", "staff wrote that sort code already"): carrier_with(CODES, "101,531,A03,12"),
+    ("草稿里是 0900，另存后成了 900", "saved again, it has 900 where the draft has 0900"): saved_again,
     ("单独 写成了 也许", "单独 is 也许"): pins_with("V001,也许,112,"),
 }
 
@@ -359,6 +368,7 @@ def test_the_guide_explains_every_finding(tmp_path: Path) -> None:
     tables["rules"].append(["50", *[""] * 6, ">1300", "", "", "102", ""])  # row 40 takes all of it
     tables["rules"].append(["60", "", "V001", *[""] * 7, "BUS", ""])  # as its own lane
     tables["rules"].append(["70", *[""] * 5, "0", "", "", "", "BUS", ""])
+    tables["sort_codes"] += [["YTO", "531", "A03", "05", "V001"], ["YTO", "531", "A03", "7", "V002"]]
     write(tmp_path, tables)
     rows = sheet_xml(table_xml("lanes").replace('<row r="3"', '<row hidden="1" r="3"'))
     findings = review(check_folder(tmp_path, LINES, OFFSET_NS))

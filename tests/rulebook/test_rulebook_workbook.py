@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from openpyxl import Workbook, load_workbook
 from python_calamine import CalamineWorkbook
 
-from sorter.rulebook.books import xlsx
 from sorter.rulebook.books.workbook import FAULTS_MAX, Book, read_grid, read_workbook
 from sorter.rulebook.books.workbook_mistakes import WorkbookMistake
-from sorter.rulebook.books.xlsx import Kind, read_grids
+from sorter.rulebook.books.xlsx import bounds
+from sorter.rulebook.books.xlsx.grid import Kind
+from sorter.rulebook.books.xlsx.package import read_grids
 from sorter.rulebook.mistakes import Mistake
 from sorter.rulebook.tables import TABLES, TITLES, Unreadable, address
 from tests.rulebook.small_site import SMALL
@@ -462,15 +463,15 @@ def test_limits_hold(
 ) -> None:
     path = package(tmp_path / "a.xlsx", [("规则", sheet_xml(rows()))])
     read_grids(path)
-    monkeypatch.setattr(xlsx, limit, most)
+    monkeypatch.setattr(bounds, limit, most)
     assert _refusal(path) == "too_large"
 
 
 def test_too_many_sheets_and_parts(tmp_path: Path) -> None:
-    sheets = [(f"s{at}", sheet_xml("")) for at in range(xlsx.SHEETS_MAX + 1)]
+    sheets = [(f"s{at}", sheet_xml("")) for at in range(bounds.SHEETS_MAX + 1)]
     read_grids(package(tmp_path / "a.xlsx", sheets[1:]))
     assert _refusal(package(tmp_path / "a.xlsx", sheets)) == "too_large"
-    parts = {f"p{at}": "" for at in range(xlsx.PARTS_MAX)}
+    parts = {f"p{at}": "" for at in range(bounds.PARTS_MAX)}
     assert _refusal(package(tmp_path / "a.xlsx", [], parts)) == "too_large"
 
 

@@ -11,10 +11,11 @@ from typing import Any, Final, NamedTuple
 from sorter import limits
 from sorter.reasons import Said
 from sorter.rulebook import cells, mistakes, tables
-from sorter.rulebook.books import xlsx
+from sorter.rulebook.books import zeros
 from sorter.rulebook.books.workbook import read_grid
 from sorter.rulebook.books.workbook_mistakes import WorkbookMistake
-from sorter.rulebook.books.xlsx import Grid
+from sorter.rulebook.books.xlsx.grid import Grid
+from sorter.rulebook.books.xlsx.package import read_grids
 from sorter.rulebook.cells import CellError, Vocabulary, Words
 from sorter.rulebook.check import SEGMENTS, segment_text
 from sorter.rulebook.findings import Fault
@@ -98,7 +99,7 @@ def _grid(path: Path) -> Grid:
         text = tables.decode(data, _COLUMNS)
         grids = [Grid("", False, list(tables.records_of(text)), [], [], [], set(), "")]
     else:
-        grids = xlsx.read_grids(path)
+        grids = read_grids(path)
     found = [grid._replace(records=records) for grid in grids if (records := _from_header(grid.records))]
     if not found:
         raise Unreadable(WorkbookMistake.NO_CARRIER_SHEET.about())
@@ -156,13 +157,13 @@ def join(
     """The draft with what the carrier's sheet says; the draft as it was when anything is wrong.
 
     `carrier`: the code or name of whoever the rows without a carrier are from; "": nobody.
-    `replace`: also rows that an import made and staff has edited since.
+    `replace`: also rows that an import made and staff has edited since, and codes that lost their zeros.
     Needs the draft's tables carriers, stations, sort_codes, chutes and rules.
     """
     joiner = _Joiner(carrier, taken, draft)
     faults = [taken.sheet.placed(fault) for fault in joiner.faults()]
     if not replace:
-        faults += joiner.edited()
+        faults += [*joiner.edited(), *map(taken.sheet.placed, joiner.zeros_lost())]
     if faults:
         return dict(draft), faults
     changed, unplaced = joiner.changed()
@@ -215,6 +216,13 @@ class _Joiner:
                     said = WorkbookMistake.MADE_ROW_EDITED.about(note=NOTE_OF_IMPORT)
                     yield self.draft[table].placed(Fault(table, row.at, column, said))
 
+    def zeros_lost(self) -> list[Fault]:
+        """The sort codes that are as the last import's but for zeros at the front."""
+        made = [row.texts for row in self.draft["sort_codes"].rows if self._is_made(row)]
+        before = [(texts["carrier"], *_key(texts).split("-")) for texts in made]
+        after = {row.at: (carrier, *row.key.split("-")) for carrier, row in self.rows}
+        return zeros.faults_of(self.table, after, before, ("carrier", *SEGMENTS))
+
     def _edited_column(self, table: str, texts: Mapping[str, str]) -> str:
         """The first column that is not as made; "": none. A chute's lane may have changed since the import."""
         carrier, _, chute = texts["station"].rpartition("-")
@@ -228,13 +236,15 @@ class _Joiner:
     def changed(self) -> tuple[dict[str, Sheet], list[Fault]]:
         """The tables with the rows of this sheet in place of those its last import made, and where that fails."""
         stations, rules, codes = {}, {}, {}
+        decided = self._decided()
         for carrier, row in self.rows:
             station = _station(carrier, row)
             chute = str(row.chute)
             lane = self.lanes[chute].split("|")[0].strip()
             name = f"{self.titles[carrier]} 格口{chute}"
             stations[station] = {"station": station, "name": name, "kind": STATION_KIND, "lane": lane}
-            rules[station] = {"carrier": carrier, "station": station, "send_to": chute}
+            if station not in decided:
+                rules[station] = {"carrier": carrier, "station": station, "send_to": chute}
             segments = dict(zip(SEGMENTS, row.key.split("-"), strict=False))
             codes[carrier, row.key] = {"carrier": carrier, **segments, "station": station}
         joined = {
@@ -290,7 +300,7 @@ class _Joiner:
         known = Vocabulary(mistakes.STATION, mistakes.KNOWN, [*names, *stations])
         found = []
         for row in rules.rows:
-            if self._is_made(row) or any(row.texts[column] not in cells.ANY for column in _CONDITIONS):
+            if self._is_made(row) or _has_conditions(row):
                 continue
             try:
                 words = cells.words(row.texts["carrier"], carriers), cells.words(row.texts["station"], known)
@@ -298,6 +308,16 @@ class _Joiner:
                 continue  # the check tells it, at its own row
             found.append((row.at, *words))
         return found
+
+    def _decided(self) -> set[str]:
+        """The stations of which a row of staff's own says where all of the carrier's items go."""
+        return {
+            station
+            for row in self.draft["rules"].rows
+            if not self._is_made(row) and not _has_conditions(row)
+            for station in [row.texts["station"]]
+            if row.texts["carrier"] in {station.rpartition("-")[0], *cells.ANY}
+        }
 
     def _taker(self, made: Cells, takers: Sequence[tuple[int, Words, Words]]) -> int:
         """The first row that takes all of a made rule's items; 0: none."""
@@ -332,6 +352,10 @@ class _Joiner:
                 continue  # the check tells it, at its own row
             found.setdefault(_key(row.texts), []).append((words, row))
         return found
+
+
+def _has_conditions(rule: Cells) -> bool:
+    return any(rule.texts[column] not in cells.ANY for column in _CONDITIONS)
 
 
 def _number(text: str) -> int:

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from sorter.reasons import Language, Sentence
 from sorter.rulebook import rows
-from sorter.rulebook.tables import NOTE, TABLES, folded
+from sorter.rulebook.tables import NOTE, TABLES, Sheet, folded
 
 _LANE_OF_A_TABLE: Final = Sentence("路向代码，见工作表“路向”。", "A lane's code, see the sheet lanes.")
 _LINE: Final = Sentence("分拣线，写 site.toml 中的线名，如 L1。", "The line, by its name in site.toml, such as L1.")
@@ -122,8 +122,9 @@ NOTE_TOLD: Final = Sentence(
 )
 EXAMPLE_NOTE: Final = Sentence("示例，不导入；改过就算数", "example, not imported; it counts once changed")
 
+# A spreadsheet that opens the examples as CSV changes none of them: no zero at a front, no date.
 _EXAMPLES: Final[Mapping[str, tuple[str | Sentence, ...]]] = {
-    "carriers": ("SF", Sentence("顺丰", "SF Express"), r"SF\d{12}", "2026-11-01"),
+    "carriers": ("SF", Sentence("顺丰", "SF Express"), r"SF\d{12}", ""),
     "stations": (
         "V001",
         Sentence("示例村", "Example village"),
@@ -131,7 +132,7 @@ _EXAMPLES: Final[Mapping[str, tuple[str | Sentence, ...]]] = {
         Sentence("示例镇", "Town"),
         "BUS-1",
     ),
-    "sort_codes": ("SF", "023", "A01", "07", "V001"),
+    "sort_codes": ("SF", "531", "A03", "12", "V001"),
     "lanes": ("BUS-1", Sentence("客运一线", "Bus line 1"), Sentence("客运", "bus"), ""),
     "trips": ("BUS-1", "1..5", "08:00|14:30", "15", "100"),
     "chutes": ("101", "L1", "36.5", "BUS-1", "60"),
@@ -146,6 +147,12 @@ def example(table: str, language: Language) -> dict[str, str]:
     return {
         column: folded(column, cell.told(language) if isinstance(cell, Sentence) else cell) for column, cell in cells
     }
+
+
+def without_examples(sheet: Sheet) -> Sheet:
+    """The sheet without a template's example row. One cell changed, or no such note, and the row is staff's own."""
+    examples = [example(sheet.table, language) for language in ("zh", "en")]
+    return sheet._replace(rows=[row for row in sheet.rows if row.texts not in examples])
 
 
 class Choice(NamedTuple):

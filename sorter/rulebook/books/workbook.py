@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from sorter.reasons import Language, Said, Sentence
-from sorter.rulebook.books import xlsx
-from sorter.rulebook.books.template import example
+from sorter.rulebook.books.template import without_examples
 from sorter.rulebook.books.workbook_mistakes import WorkbookMistake
-from sorter.rulebook.books.xlsx import Grid, Kind, Odd
+from sorter.rulebook.books.xlsx.grid import Grid, Kind, Odd
+from sorter.rulebook.books.xlsx.package import read_grids
 from sorter.rulebook.findings import Fault, Finding
 from sorter.rulebook.tables import (
     FREE,
@@ -78,7 +78,7 @@ def read_workbook(path: Path) -> Book:
     A file that is no workbook gives one fault and no tables.
     """
     try:
-        grids = xlsx.read_grids(path)
+        grids = read_grids(path)
     except Unreadable as error:
         return Book({}, [error.fault("", path.name)], [])
     reader = _Reader(path.name)
@@ -137,9 +137,7 @@ class _Reader:
         except Unreadable as error:
             self.faults.append(error.fault(table, self.file, grid.title))
             return
-        examples = [example(table, language) for language in ("zh", "en")]
-        rows = [row for row in sheet.rows if row.texts not in examples]
-        self.sheets[table] = sheet._replace(rows=rows)
+        self.sheets[table] = without_examples(sheet)
         self.faults += faults
         self.findings += _hidden(grid, self.sheets[table])
 
@@ -157,7 +155,7 @@ def read_grid(
     allowed = NUMBERS.get(table, frozenset()) if numbers is None else numbers
     faults += [
         sheet.placed(fault)
-        for fault in (*_wrong_cells(sheet, grid, allowed), *_told_in_full(table, list(_wrong_layout(table, grid))))
+        for fault in (*_wrong_cells(sheet, grid, allowed), *told_in_full(table, list(_wrong_layout(table, grid))))
     ]
     return sheet, faults
 
@@ -169,10 +167,10 @@ def _wrong_cells(sheet: Sheet, grid: Grid, numbers: frozenset[str]) -> list[Faul
         for odd in grid.odd
         if odd.place in column_at and (said := _wrong(odd, column_at[odd.place], numbers))
     ]
-    return _told_in_full(sheet.table, found)
+    return told_in_full(sheet.table, found)
 
 
-def _told_in_full(table: str, found: list[Fault]) -> list[Fault]:
+def told_in_full(table: str, found: list[Fault]) -> list[Fault]:
     """The first FAULTS_MAX, and how many more there are."""
     if len(found) <= FAULTS_MAX:
         return found

@@ -63,6 +63,13 @@ class WorkbookMistake(Catalogue):
         "“{text}”存成了数字，开头的 0 可能已丢；请把整列设成文本，再重新填写",
         '"{text}" is kept as a number, so zeros at its front may be lost; format the column as text and write it again',
     )
+    ZEROS_LOST = (
+        "“{text}”在草稿里是“{was}”，开头的 0 丢了；请在 Excel 里把这一列设成文本，再重新填写；本来就要改，用 --replace",
+        (
+            '"{text}" is "{was}" in the draft, and a spreadsheet drops zeros at the front; in Excel format the column'
+            " as text and write it again, or import with --replace when it is meant"
+        ),
+    )
     NUMBER_FOR_TIME = (
         "“{text}”存成了数字，这一列填时间；请把整列设成文本，再写成 08:30 这样",
         '"{text}" is kept as a number, and this column holds times; format the column as text and write 08:30',

@@ -21,9 +21,9 @@ from openpyxl.worksheet._write_only import WriteOnlyWorksheet
 from openpyxl.worksheet.datavalidation import DataValidation
 
 from sorter.reasons import Declined, Language, Sentence
-from sorter.rulebook.books import xlsx
 from sorter.rulebook.books.template import CHOICES, COLUMNS_TOLD, NOTE_TOLD, Choice, example
 from sorter.rulebook.books.workbook import HUB_SHEET, title_of
+from sorter.rulebook.books.xlsx.package import read_grids
 from sorter.rulebook.tables import NOTE, TABLES, Cells, Sheet, by_title
 
 CELL_TEXT_MAX: Final = 32_767
@@ -135,7 +135,7 @@ def template(path: Path, language: Language) -> None:
 
 def base_version(path: Path) -> Base | None:
     """What a workbook was exported from; None: from nothing. Raises Unreadable."""
-    for grid in xlsx.read_grids(path, lambda title: title == HUB_SHEET):
+    for grid in read_grids(path, lambda title: title == HUB_SHEET):
         told = {cells[0]: cells[1] for _, cells in grid.records if len(cells) > 1}
         if told.get("version") and told.get("digest"):
             return Base(told["version"], told["digest"])
