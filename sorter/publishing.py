@@ -14,10 +14,12 @@ from typing import Final, NamedTuple
 from sorter.reasons import Declined, Sentence
 from sorter.records import Names, plan_to_bytes
 from sorter.rulebook import Checked, compile_plan
+from sorter.rulebook.books import zeros
 from sorter.rulebook.books.reading import read_tables
 from sorter.rulebook.books.workbook import Book
 from sorter.rulebook.check import check_sheets
 from sorter.rulebook.compile import version
+from sorter.rulebook.findings import Finding
 from sorter.rulebook.published import history, versions
 from sorter.rulebook.published.history import ONCE, Act, Deed, Force, NotAllowed
 from sorter.rulebook.tables import Sheet
@@ -103,6 +105,13 @@ def source(site: Site, name: str, clock: Callable[[], int]) -> Book:
     if Path(name).exists() or set(name) & {"/", "."}:
         return read_tables(Path(name))
     return Book(dict(stored(site, versions.find(versions.kept(site.plans), name)).sheets), [], [])
+
+
+def zeros_lost(site: Site, clock: Callable[[], int]) -> list[Finding]:
+    """Codes of the draft that lost zeros beside what is in force, if anything is. Raises NoVersion, HistoryDamaged."""
+    acts = history.read(site.plans)
+    force = history.in_force(acts, clock(), site.utc_offset_ns) if acts else None
+    return zeros.lost_since(read_tables(site.rules).sheets, stored(site, force.version).sheets) if force else []
 
 
 def draft(site: Site) -> Wanted:

@@ -168,6 +168,7 @@ def check(plan: str, folder: Path, language: Language, as_json: bool) -> None:
         try:
             checked, findings = checked_of(site, plan)
             version = compile_plan(checked, None).version
+            findings += publishing.zeros_lost(site, clock_of(site)) if plan == DRAFT else ()
         except Rejected as rejected:
             faults = [fault.as_json(language) for fault in rejected.errors]
             text = [rejected.told(language), _ERRORS.about(count=len(faults)).told(language)]

@@ -318,3 +318,24 @@ def test_an_import_tells_what_is_hidden(desk: Desk) -> None:
     assert said[0].startswith("lanes 第3行：")
     assert said[1].startswith("trips：")
     assert said[2].startswith("已导入为草稿")
+
+
+def test_check_tells_which_codes_of_the_draft_lost_zeros_since_they_were_published(desk: Desk) -> None:
+    """A spreadsheet that saves a CSV in place takes them all, so that only what was published still has them."""
+    write(desk.rules, {**copy_of_small(), "sort_codes": with_rows("sort_codes", ["YTO", "07", "01", "002", "V001"])})
+
+    def zeros() -> list[Any]:
+        return [found for found in desk.json("check")["findings"] if "in the plan in force" in found["message"]]
+
+    assert zeros() == []
+    assert desk.json("publish")["plan"] is None
+    assert zeros() == []
+    write(desk.rules, {**copy_of_small(), "sort_codes": with_rows("sort_codes", ["YTO", "7", "1", "2", "V001"])})
+    rows = len(copy_of_small()["sort_codes"])
+    [told] = zeros()
+    assert (told["kind"], told["table"]) == ("zeros_lost", "sort_codes")
+    assert (told["rows"], told["witness"]) == ([rows + 1], {"text": "7", "full": "07"})
+    assert told["message"].startswith("7 is 07 in the plan in force, so zeros at its front may be lost")
+    assert "“7”在正在使用的方案里是“07”" in desk.sorter("check", language="zh")
+    desk.sorter("publish")
+    assert zeros() == []

@@ -1,13 +1,14 @@
-"""Zeros at the front of a code that a spreadsheet took away are seen by the draft, which still has them."""
+"""Zeros at the front of a code that a spreadsheet took away are seen beside a rule set that still has them."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
 
+from sorter.reasons import Sentence
 from sorter.rulebook import cells
 from sorter.rulebook.books.workbook import told_in_full
 from sorter.rulebook.books.workbook_mistakes import WorkbookMistake
 from sorter.rulebook.check import SEGMENTS
-from sorter.rulebook.findings import Fault
+from sorter.rulebook.findings import Fault, Finding
 from sorter.rulebook.tables import Cells, Sheet
 
 KEYS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -17,36 +18,70 @@ KEYS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Columns that name a row and may be digits alone. A lane may not; in a chute's number zeros mean nothing."""
 
+_SINCE: Final = Sentence(
+    "“{text}”在正在使用的方案里是“{was}”，开头的 0 可能丢了；请在 Excel 里把 {column} 一列设成文本，再重新填写",
+    "{text} is {was} in the plan in force, so zeros at its front may be lost; "
+    "in Excel format the column {column} as text and write it again",
+)
+
 Key = tuple[str, ...]
 
 
+class Lost(NamedTuple):
+    """A row whose key is new, while one alike but for zeros at the front is gone."""
+
+    at: int
+    column: str
+    text: str
+    was: str
+
+
 def lost(sheets: Mapping[str, Sheet], draft: Mapping[str, Sheet]) -> list[Fault]:
-    """Each row of `sheets` whose key is new, while the draft's, alike but for zeros at the front, is gone."""
+    """The rows of `sheets` that lost zeros the draft has, as faults of an import."""
     found = []
-    for table in KEYS:
-        if table not in sheets or table not in draft:
-            continue
-        after = {row.at: _key(table, row) for row in sheets[table].rows}
-        faults = faults_of(table, after, (_key(table, row) for row in draft[table].rows), KEYS[table])
-        found += [sheets[table].placed(fault) for fault in faults]
+    for table, sheet in _compared(sheets, draft):
+        faults = faults_of(table, _by_row(table, sheet), _by_row(table, draft[table]).values(), KEYS[table])
+        found += [sheet.placed(fault) for fault in faults]
     return found
+
+
+def lost_since(sheets: Mapping[str, Sheet], published: Mapping[str, Sheet]) -> list[Finding]:
+    """The rows of a draft that lost zeros the rule set in force has: what a spreadsheet does to a table in place."""
+    return [
+        Finding("zeros_lost", table, (row.at,), {"text": row.text, "full": row.was}, _SINCE.about(**row._asdict()))
+        for table, sheet in _compared(sheets, published)
+        for row in _lost(_by_row(table, sheet), _by_row(table, published[table]).values(), KEYS[table])
+    ]
 
 
 def faults_of(table: str, after: Mapping[int, Key], before: Iterable[Key], columns: Sequence[str]) -> list[Fault]:
     """As `lost`, of keys by their rows, the parts of a key standing in `columns`."""
+    found = [
+        Fault(table, row.at, row.column, WorkbookMistake.ZEROS_LOST.about(text=row.text, was=row.was))
+        for row in _lost(after, before, columns)
+    ]
+    return told_in_full(table, found)
+
+
+def _compared(sheets: Mapping[str, Sheet], others: Mapping[str, Sheet]) -> list[tuple[str, Sheet]]:
+    return [(table, sheets[table]) for table in KEYS if table in sheets and table in others]
+
+
+def _lost(after: Mapping[int, Key], before: Iterable[Key], columns: Sequence[str]) -> Iterator[Lost]:
     known = set(before)
     gone: dict[Key, list[Key]] = {}
     for key in sorted(known - set(after.values())):
         gone.setdefault(_bare(key), []).append(key)
-    found = []
     for at, key in after.items():
         for was in gone.get(_bare(key), ()) if key not in known else ():
             parts = list(zip(columns, key, was, strict=False))
             if all(now in {then, *_bare((then,))} for _, now, then in parts):
-                column, text, full = next(part for part in parts if part[1] != part[2])
-                found.append(Fault(table, at, column, WorkbookMistake.ZEROS_LOST.about(text=text, was=full)))
+                yield Lost(at, *next(part for part in parts if part[1] != part[2]))
                 break
-    return told_in_full(table, found)
+
+
+def _by_row(table: str, sheet: Sheet) -> dict[int, Key]:
+    return {row.at: _key(table, row) for row in sheet.rows}
 
 
 def _key(table: str, row: Cells) -> Key:
