@@ -16,7 +16,7 @@ import sorter
 from sorter.records import Line, Target
 from sorter.rulebook import check_folder, mistakes
 from sorter.rulebook.cells import ALL_DAYS, ANY_WORD, DAY_MIN, Spans, Words, days, free_words, spans, times
-from sorter.rulebook.review import analysis, classes
+from sorter.rulebook.review import analysis, classes, worth_a_look
 from sorter.rulebook.review.analysis import LATER_MAX, Analysis, analyse
 from sorter.rulebook.review.classes import Parcel
 from sorter.rulebook.rows import Carrier, Checked, Chute, Lane, Rule, SendTo, Station
@@ -415,3 +415,124 @@ def test_the_shipped_site() -> None:
     assert {10, 20, 30}.isdisjoint(overlaps), "what is rejected stands above on purpose"
     subsumed = {numbers[each.rule]: [numbers[other] for other in each.by] for each in found.subsumed}
     assert subsumed == {row: [row + 100] for row in range(800, 870, 10)} | {row: [] for row in range(1050, 1090, 10)}
+
+
+def told_of(*rows: tuple[str, dict[str, str]]) -> dict[tuple[str, int], tuple[str, str]]:
+    """What a clerk reads of each rule, by kind and row of the sheet, in both languages."""
+    checked = site(rule(at, send_to, **cells) for at, (send_to, cells) in enumerate(rows))
+    findings = worth_a_look._of_rules(checked, analyse(checked))
+    return {(each.kind, each.rows[0]): (each.said.told("en"), each.said.told("zh")) for each in findings}
+
+
+LIGHT, INBOUND = {"weight_g": "0..500"}, {"flow": "inbound"}
+A_PARCEL = "SF standard inbound to V1 (north), 1 g, 1 mm long, Mon 00:00"
+
+
+def test_an_overlap_is_told_with_both_targets_and_a_parcel() -> None:
+    english, chinese = told_of(("BUS", LIGHT), ("TRUCK", INBOUND))["overlap", 2]
+    assert english == (
+        "some items fit this row (to BUS) and also row 3 below (to TRUCK); this row decides, as it stands above. "
+        f"Such as {A_PARCEL}. If that is not meant, change the order or write one of them narrower"
+    )
+    assert chinese == (
+        "有的件既符合这一行（去 BUS），也符合下面的第3行（去 TRUCK）；上面的这一行先生效。"
+        "例如 SF standard inbound 到 V1（north），1 克，长 1 毫米，周一 00:00。如果不是这个意思，调整顺序或写窄一些"
+    )
+
+
+def test_an_overlap_with_several_rows_tells_where_the_first_sends_and_that_others_differ() -> None:
+    rows = [("BUS", LIGHT), ("TRUCK", INBOUND), ("7", {"carrier": "SF"}), ("reject:overweight", {"station": "V2"})]
+    english, chinese = told_of(*rows)["overlap", 2]
+    assert "fit this row (to BUS) and also row 3, 4, 5 below (to TRUCK among others); this row" in english
+    assert "也符合下面的第3, 4, 5行（去 TRUCK 等处）；" in chinese
+    same = [("BUS", LIGHT), *(("TRUCK", {"length_mm": f"{at}0..600"}) for at in range(1, 4))]
+    assert "and also row 3, 4, 5 below (to TRUCK); this row" in told_of(*same)["overlap", 2][0]
+
+
+def test_what_masks_or_repeats_a_row_is_told() -> None:
+    told = told_of(("BUS", LIGHT), ("TRUCK", {"weight_g": ">500"}), ("7", {"weight_g": "300..800"}))
+    assert told["masked", 4][0].startswith("this row is never reached: whatever fits it fits row 2, 3 first. Such as ")
+    assert told["masked", 4][1].startswith("这一行从不生效：符合它的件都先符合了第2, 3行。例如 ")
+    many = [("BUS", {"weight_g": f"{at}01..{at + 1}00"}) for at in range(1, 11)]
+    told = told_of(*many, ("TRUCK", {"weight_g": "101..1100"}))
+    assert "fits row 2, 3, 4, 5, 6, 7, 8, 9 and others first" in told["masked", 12][0]
+    assert "第2, 3, 4, 5, 6, 7, 8, 9等行" in told["masked", 12][1]
+    (english, chinese) = told_of(("BUS", {"station": "V1"}))["subsumed", 2]
+    assert english.startswith("without this row nothing would change: the stations' own lanes would send the same")
+    assert chinese.startswith("删掉这一行也没有区别：站点自己的路向会把同样的件分到同样的去向 BUS。")
+    (english, _) = told_of(("reject:overweight", LIGHT), ("reject:overweight", {}))["subsumed", 2]
+    assert "row 3 would send the same items to the same reject:overweight." in english
+
+
+@pytest.mark.parametrize("columns", COLUMNS)
+def test_what_takes_too_many_steps_is_named_and_all_else_is_right(
+    columns: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the bound is: a row is told exactly as without it, or named as not examined."""
+    rng = random.Random(f"bounds {columns}")
+    monkeypatch.setattr(analysis, "_FREE_STEPS", 1)
+    named = told = 0
+    for each in (0, 3, 10, 30, 100):
+        for _ in range(30):
+            checked = site(random_rules(rng, rng.randrange(5, 16), columns))
+            with monkeypatch.context() as bounds:
+                bounds.setattr(analysis, "_STEPS_EACH", each)
+                bounds.setattr(analysis, "_STEPS_FREE", each)
+                found = analyse(checked)
+            assert_witnesses(checked, found)
+            exact = analyse(checked)
+            left = set(found.unexamined)
+            assert found.idle == exact.idle
+            assert [one.rule for one in found.masked] == [one.rule for one in exact.masked if one.rule not in left]
+            assert [one[:2] for one in found.overlaps] == [one[:2] for one in exact.overlaps if one.rule not in left]
+            assert [one[:2] for one in found.subsumed] == [one[:2] for one in exact.subsumed if one.rule not in left]
+            stations = [one.station for one in exact.gaps if one.station not in found.unexamined_stations]
+            assert [one.station for one in found.gaps] == stations
+            assert (exact.unexamined, exact.unexamined_stations) == ((), ())
+            named += len(left)
+            told += len(checked.rules) - len(left)
+    assert min(named, told) > 100
+
+
+def test_a_row_that_crosses_too_much_leaves_steps_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    thin = [("BUS", {"weight_g": f"{at}01..{at + 1}00"}) for at in range(40)]
+    rows = [*thin, ("TRUCK", {"weight_g": "101..3000"}), ("7", {"station": "V1", "weight_g": "101..150"})]
+    checked = site(rule(at, send_to, **cells) for at, (send_to, cells) in enumerate(rows))
+    assert [each.rule for each in analyse(checked).masked] == [40, 41]
+    monkeypatch.setattr(analysis, "STEPS_MAX", 0)
+    monkeypatch.setattr(analysis, "_STEPS_FREE", 450)
+    found = analyse(checked)
+    assert 40 in found.unexamined
+    assert [each.rule for each in found.masked] == []
+    monkeypatch.setattr(analysis, "_STEPS_FREE", 3_000)
+    found = analyse(checked)
+    assert 40 in found.unexamined
+    assert [each.rule for each in found.masked] == [41]
+
+
+def test_of_very_many_rows_that_mask_one_the_first_are_named() -> None:
+    count = analysis.BY_MAX + 20
+    rows = [("BUS", {"weight_g": f"{at}01..{at + 1}00"}) for at in range(1, count + 1)]
+    checked = site(
+        rule(at, target, **cells) for at, (target, cells) in enumerate([*rows, ("7", {"weight_g": "101..3000"})])
+    )
+    assert [each.by for each in analyse(checked).masked] == [tuple(range(29))]
+    checked = site(
+        rule(at, target, **cells) for at, (target, cells) in enumerate([*rows, ("7", {"weight_g": f"151..{count}50"})])
+    )
+    assert [each.by for each in analyse(checked).masked] == [tuple(range(analysis.BY_MAX))]
+
+
+def test_what_was_not_examined_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(analysis, "_STEPS_EACH", 0)
+    monkeypatch.setattr(analysis, "_STEPS_FREE", 0)
+    checked = site(rule(at, "BUS", weight_g=f">{at}") for at in range(3))
+    found = analyse(checked)
+    (of_rules,) = worth_a_look._of_rules(checked, found)
+    assert (of_rules.kind, of_rules.rows, of_rules.witness) == ("unexamined", (2, 3, 4), None)
+    assert of_rules.said.told("en").startswith("row 2, 3, 4 could not be examined within bounds: ")
+    assert of_rules.said.told("zh").startswith("第2, 3, 4行没有检查完：")
+    of_stations = list(worth_a_look._of_stations(checked, found))
+    assert [(each.kind, each.rows) for each in of_stations] == [("unexamined", (4,)), ("unexamined", (5,))]
+    assert of_stations[0].said.told("en").startswith("station V3 has no lane, and whether every item of it has a rule")
+    assert of_stations[0].said.told("zh").startswith("站点 V3 没有自己的路向；")

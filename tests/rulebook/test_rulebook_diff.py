@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -350,20 +351,27 @@ def test_exactly_the_parcels_move_that_the_twin_moves(
     assert bool(wanted) == (edit != "nothing")
     assert len(moves.examples) == min(10, len(wanted))
     for side, places in enumerate((before, after)):
-        assert shares(day, places) == {int(name): pair[side] for name, pair in moves.by_chute.items() if pair[side]}
+        assert dealt((old, new)[side], day, places) == {
+            int(n): pair[side] for n, pair in moves.by_chute.items() if pair[side]
+        }
         reasons = Counter(reason for _, reason in places)
         assert reasons == {name: pair[side] for name, pair in moves.by_reason.items() if pair[side]}
         assert sum(pair[side] for pair in moves.by_lane.values()) == len(day)
 
 
-def shares(day: list[RecordedParcel], places: list[tuple[frozenset[int], str]]) -> dict[int, int]:
-    """Items by chute: those of an hour and of a set of chutes are dealt round its chutes."""
-    dealt: Counter[tuple[frozenset[int], int]] = Counter()
+def dealt(checked: Checked, day: list[RecordedParcel], places: list[tuple[frozenset[int], str]]) -> dict[int, int]:
+    """Items by chute: each parcel drops into the least full of its chutes, and all are emptied when all are full."""
+    rows = {row.chute: row for row in checked.chutes}
+    lies: Counter[int] = Counter()
     items: Counter[int] = Counter()
-    for parcel, (chutes, _) in zip(day, places, strict=True):
-        turn = (chutes, (parcel.t_ns + OFFSET_NS) // (3600 * 10**9))
-        items[sorted(chutes)[dealt[turn] % len(chutes)]] += 1
-        dealt[turn] += 1
+    for at in sorted(range(len(day)), key=lambda at: day[at].t_ns):
+        chutes, _ = places[at]
+        if all(lies[chute] == rows[chute].capacity > 0 for chute in chutes):
+            lies.subtract({chute: lies[chute] for chute in chutes})
+        full = {chute: Fraction(lies[chute], rows[chute].capacity or 1 << 60) for chute in chutes}
+        chute = min(chutes, key=lambda chute: (full[chute], rows[chute].position_mm, chute))
+        items[chute] += 1
+        lies[chute] += 1
     return items
 
 
@@ -430,7 +438,35 @@ def test_what_no_plan_knows_and_what_has_no_weight_is_counted(tmp_path: Path) ->
 def test_a_set_of_chutes_in_another_order_is_the_same_place(tmp_path: Path) -> None:
     moves = small_moves(tmp_path, changed("chutes", 2, "position", "39.5"), parcels_to("V002", 7))
     assert moves.moved == 0
-    assert moves.by_chute == {"101": (4, 4), "102": (3, 3)}
+    assert moves.by_chute == {"101": (1, 0), "102": (6, 7)}
+
+
+def test_chutes_share_by_capacity_and_one_without_any_takes_all(tmp_path: Path) -> None:
+    table = changed("chutes", 3, "capacity", "50")
+    moves = small_moves(tmp_path, table, parcels_to("V002", 300))
+    assert moves.by_chute == {"101": (1, 200), "102": (299, 100)}
+    table["chutes"][1][4] = ""
+    (tmp_path / "two").mkdir()
+    old, new = small_site.load(write(tmp_path / "two", table)), small_site.load(write(tmp_path))
+    moves = traffic_diff(old, new, recorded.of_parcels(parcels_to("V002", 300)))
+    assert moves.by_chute == {"101": (300, 1), "102": (0, 299)}
+
+
+def test_a_chute_of_two_lanes_gets_less_of_each(tmp_path: Path) -> None:
+    table = changed("chutes", 3, "capacity", "100")
+    parcels = [*parcels_to("V001", 60), *parcels_to("V002", 90)]
+    assert small_moves(tmp_path, table, parcels).by_chute == {"101": (60, 75), "102": (90, 75)}
+
+
+def test_only_a_chute_that_gets_too_many_for_its_own_capacity_overflows(tmp_path: Path) -> None:
+    table = changed("chutes", 2, "capacity", "200")
+    table["chutes"][2][4] = "50"
+    moves = small_moves(tmp_path, table, parcels_to("V002", 1_000))
+    assert moves.by_chute == {"101": (1, 800), "102": (999, 200)}
+    assert moves.overflow == ()
+    (tmp_path / "more").mkdir()
+    moves = small_moves(tmp_path / "more", table, parcels_to("V002", 1_010))
+    assert [(each.chute, each.after) for each in moves.overflow] == [(101, 808), (102, 202)]
 
 
 def test_examples_begin_with_the_commonest_move_and_show_every_kind(tmp_path: Path) -> None:
@@ -454,7 +490,11 @@ def test_the_text_says_how_much_more(tmp_path: Path) -> None:
     parcels = [*parcels_to("O01", 20), *parcels_to("V001", 5), *parcels_to("C01", 1)]
     told = small_moves(tmp_path, changed("stations", 2, "lane", "PLANE"), parcels).told("en").splitlines()
     assert told[0] == "5 of 26 parcels move."
-    assert told[2:4] == ["chute 101: 6 to 1 items (-83 %)", "chute 103: 20 to 25 items (+25 %)"]
+    assert told[2:5] == [
+        "chute 103: 20 to 25 items (+25 %)",
+        "chute 101: 5 to 1 items (-80 %)",
+        "chute 102: 1 to 0 items (-100 %)",
+    ]
     assert "lane BUS: 5 to 0 items (-100 %)" in told
 
 

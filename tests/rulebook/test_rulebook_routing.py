@@ -11,8 +11,20 @@ from hypothesis import strategies as st
 
 from sorter import records
 from sorter.reasons import REJECTIONS, Reason
-from sorter.records import NONE_16, Flow, Kind, Names, RecordedAdvice, RecordedParcel, SortPlan, Table, Target, Verb
-from sorter.rulebook.trial import recorded, routing
+from sorter.records import (
+    NONE_16,
+    Discharge,
+    Flow,
+    Kind,
+    Names,
+    RecordedAdvice,
+    RecordedParcel,
+    SortPlan,
+    Table,
+    Target,
+    Verb,
+)
+from sorter.rulebook.trial import diff, planned, recorded, routing
 from tests.core.naive import Event, Twin
 from tests.core.plans import JUNK, LABELS, SECOND_NS, WAYBILLS, Pattern, Rows, Rule, compiled, small_rows
 from tests.core.stories import START_NS
@@ -138,6 +150,56 @@ def test_it_is_what_the_twin_decides(seed: int, count: int) -> None:
         assert routes.station[at] == told["station"]
 
 
+WAYBILL_OF = {"S0": b"AB123CN", "S1": b"7501", "S2": b"7802", "S3": b"SF00000000000001-X"}
+
+
+def dropped_by_twin(rows: Rows, parcels: list[RecordedParcel]) -> list[int]:
+    """The chute of each parcel by the core's twin, which is told of each drop; full chutes are changed when all are."""
+    roomy = replace(rows, chutes=[replace(row, capacity=0) for row in rows.chutes])
+    twin, lies, chutes = Twin(), [0] * len(rows.chutes), []
+    twin.step(rows, [Event(Kind.PLAN, START_NS, chute=1), *advices_of_waybills()])
+    for number, parcel in enumerate(parcels, start=1):
+        now, line = parcel.t_ns, LINES.index(parcel.line)
+        told = told_by_twin(roomy, parcel)
+        mine = [chute - 100 for chute in serving(roomy, told)] if told else []
+        if all(lies[chute] == rows.chutes[chute].capacity > 0 for chute in mine):
+            twin.step(rows, [Event(Kind.COMMAND, now, value=Verb.CHANGE, chute=chute) for chute in mine])
+            lies = [0 if chute in mine else count for chute, count in enumerate(lies)]
+        answers = twin.step(rows, [Event(Kind.SCAN, now, as_read(parcel), lap=250, line=line, item=number)])
+        chute = next(row["chute"] for row in answers if row["verdict"] == records.Verdict.DIVERT)
+        chutes.append(0 if chute == NONE_16 else 100 + chute)
+        if chute != NONE_16:
+            lies[chute] += 1
+            twin.step(rows, [Event(Kind.DISCHARGE, now, line=line, item=number, value=Discharge.DROPPED, chute=chute)])
+    return chutes
+
+
+def advices_of_waybills() -> list[Event]:
+    return [
+        Event(Kind.ADVICE, START_NS, [waybill], station=at, carrier=0, service=0, flow=0)
+        for at, waybill in enumerate(WAYBILL_OF.values())
+    ]
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10**6), count=st.integers(1, 60))
+def test_of_several_chutes_it_is_the_one_the_twin_fills(seed: int, count: int) -> None:
+    """Chutes of any capacity, some of several lanes, on a day on which they are changed when all of a lane are full."""
+    rows, dice = replace(small_rows(seed), trips=[[] for _ in range(5)]), random.Random(seed)
+    own = {key: chute for key, chute in rows.exceptions.items() if rows.chutes[chute].line == key[0]}
+    rows = replace(rows, exceptions=own)
+    parcels = []
+    for at in range(count):
+        station = dice.choice([*WAYBILL_OF])
+        advice = RecordedAdvice("C0", station, "standard", "inbound", cancelled=False)
+        codes = (WAYBILL_OF[station].decode(),)
+        t_ns = START_NS + at * dice.choice([1, 60]) * SECOND_NS
+        parcels.append(RecordedParcel(t_ns, dice.choice(LINES[:2]), codes, 0, 0, advice, intercepted=False))
+    parcels.sort(key=lambda parcel: parcel.t_ns)
+    sort_plan, day = sort_plan_of(rows), recorded.of_parcels(parcels)
+    assert diff._dealt(sort_plan, routing.route(sort_plan, day), day.t_ns) == dropped_by_twin(rows, parcels)
+
+
 def parcel_of(code: str, *more: str, advice: RecordedAdvice | None = None, **other: Any) -> RecordedParcel:
     return RecordedParcel(START_NS, "L0", (code, *more), 500, 300, advice, intercepted=False)._replace(**other)
 
@@ -177,6 +239,41 @@ def test_what_is_taken_away_changes_no_route() -> None:
     before, after = (routing.route(sort_plan, each) for each in (traffic, routing.without_labelled(sort_plan, traffic)))
     assert before.chutes.tolist() == after.chutes.tolist()
     assert before.station.tolist() == after.station.tolist() == [2, 2]
+
+
+def test_what_is_meant_for_a_place_is_told_by_station_and_local_hour() -> None:
+    """Station 3 has no lane, lane 2 no chute; what was not read, was held, or a rule rejects is meant for none."""
+    rules = [
+        Rule(7, Target.REJECT, int(Reason.NO_RULE), carriers={3}),
+        Rule(8, Target.REJECT, int(Reason.OVERWEIGHT), carriers={2}),
+    ]
+    plain = plain_rows()
+    chutes = [replace(row, lanes=[] if row.lanes == [2] else row.lanes) for row in plain.chutes]
+    rows = replace(plain, rules=rules, station_lane=[0, 1, 2, None], chutes=chutes, utc_offset_ns=8 * 3600 * SECOND_NS)
+    advice = RecordedAdvice("C1", "S0", "standard", "inbound", cancelled=False)
+    hour_ns = 3600 * SECOND_NS
+    parcels = [
+        parcel_of("7501", advice=advice),
+        parcel_of("7501", advice=advice._replace(station="S1"), t_ns=START_NS + 3 * hour_ns),
+        parcel_of("7501", advice=advice._replace(station="S2")),
+        parcel_of("7501", advice=advice._replace(station="S3")),
+        parcel_of("7501", "532"),
+        parcel_of("7501", advice=advice, line="L1"),
+        parcel_of("7501", advice=advice, line="L2"),
+        parcel_of("7501", advice=advice._replace(carrier="C3")),
+        parcel_of("7501", advice=advice._replace(carrier="C2")),
+        parcel_of("7501", advice=advice._replace(cancelled=True)),
+        parcel_of("7501", advice=advice, intercepted=True),
+        parcel_of("7501"),
+        parcel_of("HELLO", advice=advice),
+        parcel_of("7501", "7502", advice=advice),
+    ]
+    sort_plan, day = sort_plan_of(rows), recorded.of_parcels(parcels)
+    hour = (START_NS // hour_ns + 8) % 24
+    meant = [("S0", hour), ("S1", (hour + 3) % 24), ("S2", hour), ("S3", hour), ("S2", hour)]
+    assert list(planned.places_of(sort_plan, day, "L0")) == meant
+    assert list(planned.places_of(sort_plan, day, "L1")) == [("S0", hour)]
+    assert list(planned.places_of(sort_plan, day, "L9")) == []
 
 
 def test_the_waybill_is_the_code_that_is_one() -> None:

@@ -2,10 +2,11 @@
 
 Rows are boxes. A region is a box without the rows above it; it is cut into free boxes, and what
 is asked of a region is asked of each of them at once, until there is nothing left to learn.
+Rows can be written so that this never ends: what takes more steps than a check may take is named, not answered.
 """
 
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, islice
 from typing import Final, NamedTuple
 
 from sorter.records import Target
@@ -17,7 +18,8 @@ class Masked(NamedTuple):
     """A row that fits some parcel and is the first hit of none.
 
     Each of `by` is the first hit of some parcel of the row; together they fit all its parcels,
-    and none of them could be left out. The witness fits the row, and by[0] takes it.
+    and none of them could be left out. Where more than BY_MAX are needed, `by` holds the first
+    BY_MAX that take a parcel of it. The witness fits the row, and by[0] takes it.
     """
 
     rule: int
@@ -65,6 +67,8 @@ class Analysis(NamedTuple):
     subsumed: tuple[Subsumed, ...]
     gaps: tuple[Gap, ...]
     idle: tuple[int, ...]  # rows that fit no parcel at all
+    unexamined: tuple[int, ...]  # rows of which nothing is told: it would take too many steps
+    unexamined_stations: tuple[str, ...]  # as much of a gap
 
 
 def analyse(checked: Checked) -> Analysis:
@@ -74,13 +78,43 @@ def analyse(checked: Checked) -> Analysis:
 
 LATER_MAX: Final = 8
 """Nobody reads of more rows below one row; all of them are millions in a table of 10,000."""
+BY_MAX: Final = 64
+"""Nor of more rows above one row."""
+STEPS_MAX: Final = 200_000_000  # of a table, so that a check ends
+_STEPS_EACH: Final = 10_000_000  # of a row, so that one alone does not take all
+_STEPS_FREE: Final = 2_000  # of a row when the table's are gone
+_FREE_STEPS: Final = 400  # to look at a region at all
+_TRIM_STEPS: Final = 8  # to bound a region by a row
 _POINTS: Final = 12  # tried in a region before it is cut: most questions end at one of them
-_AT_ONCE: Final = 4 * LATER_MAX
+_AT_ONCE: Final = LATER_MAX
 _SINGLY: Final = 4  # rows wanted for each row that may hide them
 _STRIDE: Final = 0x9E3779B1
 
 _Entry = tuple[int, int, int, int, int, int]
 """A row's box and its index."""
+
+
+class _TooMany(Exception):
+    """A row takes more steps than it may."""
+
+
+class _Steps:
+    """How many steps may still be taken: a row compared with a region is one. The same table takes the same."""
+
+    def __init__(self) -> None:
+        self.of_table = STEPS_MAX
+        self.of_row = 0
+
+    def begin(self) -> None:
+        """Begin another row."""
+        self.of_row = max(min(self.of_table, _STEPS_EACH), _STEPS_FREE)
+
+    def take(self, steps: int) -> None:
+        """Raises _TooMany."""
+        self.of_table -= steps
+        self.of_row -= steps
+        if self.of_row < 0:
+            raise _TooMany
 
 
 def _cut(box: Box, other: Box) -> Box:
@@ -136,7 +170,7 @@ def _rests(box: Box, entry: _Entry) -> Iterator[Box]:
 
 
 def _trimmed(box: Box, entries: list[_Entry], used: set[int]) -> Box:
-    """The box without all entries that bound it in one dimension alone, at once; `used` gets them.
+    """The box without all entries that bound it in one dimension alone, at once; `used` gets those that do so.
 
     One side is empty when they cover it.
     """
@@ -146,20 +180,36 @@ def _trimmed(box: Box, entries: list[_Entry], used: set[int]) -> Box:
         rests = station & ~each[0], kind & ~each[1], weight & ~each[2], length & ~each[3], minute & ~each[4]
         if rests.count(0) >= 4:
             at = next((at for at in range(5) if rests[at]), 0)
-            sides[at] &= rests[at]
-            used.add(each[5])
+            if sides[at] & each[at]:
+                sides[at] &= rests[at]
+                used.add(each[5])
+                if not sides[at]:
+                    break
     return sides[0], sides[1], sides[2], sides[3], sides[4]
 
 
-def _free_parts(box: Box, entries: list[_Entry], used: set[int]) -> Iterator[Box]:
-    """Disjoint parts of the box, in all what none of the entries meets; `used` gets the rows that cover the rest."""
-    if len(entries) > _POINTS and not any(_holds(each, box) for each in entries):
-        entries = sorted(entries, key=lambda each: -_share(box, each))
+def _free_parts(box: Box, entries: list[_Entry], used: set[int], steps: _Steps) -> Iterator[Box]:
+    """Disjoint parts of the box, in all what none of the entries meets; `used` gets the rows that cover the rest.
+
+    Raises _TooMany.
+    """
+    if len(entries) > _POINTS:
+        steps.take(_TRIM_STEPS * len(entries))
+        holder = next((each for each in entries if _holds(each, box)), None)
+        if holder:
+            used.add(holder[5])
+            return
+        box = _trimmed(box, entries, used)
+        if not all(box):
+            return
+        entries = sorted(_there(entries, box), key=lambda each: -_share(box, each))
     stack = [(box, entries)]
     while stack:
         part, entries = stack.pop()
+        steps.take(1 + len(entries))
         entries = _there(entries, part)
         if len(entries) > _POINTS:
+            steps.take(_TRIM_STEPS * len(entries))
             part = _trimmed(part, entries, used)
             if not all(part):
                 continue
@@ -172,7 +222,7 @@ def _free_parts(box: Box, entries: list[_Entry], used: set[int]) -> Iterator[Box
             yield part
 
 
-def _free_at_some_station(box: Box, entries: list[_Entry], used: set[int]) -> Box | None:
+def _free_at_some_station(box: Box, entries: list[_Entry], used: set[int], steps: _Steps) -> Box | None:
     """As the first of the free parts, where most entries are of few stations: those with the fewest come first."""
     at: dict[int, list[_Entry]] = {place: [] for place in members(box[STATION])}
     for each in entries:
@@ -182,7 +232,8 @@ def _free_at_some_station(box: Box, entries: list[_Entry], used: set[int]) -> Bo
     if empty:
         return (empty, *box[1:])
     parts = (
-        _free_parts((1 << place, *box[1:]), at[place], used) for place in sorted(at, key=lambda place: len(at[place]))
+        _free_parts((1 << place, *box[1:]), at[place], used, steps)
+        for place in sorted(at, key=lambda place: len(at[place]))
     )
     return next(chain.from_iterable(parts), None)
 
@@ -216,6 +267,7 @@ class _Analyst:
         self.entries: list[_Entry] = [(*box, row) for row, box in enumerate(self.domain.boxes)]
         self.sizes = [_share(box, box) for box in self.domain.boxes]
         self.live = 0
+        self.steps = _Steps()
         self.same: dict[SendTo, int] = {}  # outcome -> rows
         for row, rule in enumerate(self.rules):
             self.same[rule.send_to] = self.same.get(rule.send_to, 0) | 1 << row
@@ -224,30 +276,52 @@ class _Analyst:
         self.homes = self.domain.homes()
 
     def analysis(self) -> Analysis:
-        masked, overlaps, subsumed, idle = [], [], [], []
+        found: list[Masked | Overlap | Subsumed] = []
+        idle, unexamined = [], []
         for row, box in enumerate(self.domain.boxes):
             if not all(box):
                 idle.append(row)
                 continue
-            near = self.domain.meeting(box)
-            above = near & self.live & ((1 << row) - 1)
-            witness = self.free(box, above)
-            if witness is None:
-                masked.append(self._masked(row, above))
-                continue
-            self.live |= 1 << row
-            below = near >> (row + 1) << (row + 1)
-            later = self._overlapped(row, above, below)
-            if later:
-                first = self.free(_cut(box, self.domain.boxes[later[0]]), above)
-                assert first is not None
-                overlaps.append(Overlap(row, later, self.domain.parcel(first)))
-            if (found := self._subsumed(row, above, below)) is not None:
-                subsumed.append(found)
-        return Analysis(tuple(masked), tuple(overlaps), tuple(subsumed), tuple(self._gaps()), tuple(idle))
+            self.steps.begin()
+            try:
+                found += self._of_row(row, box)
+            except _TooMany:
+                unexamined.append(row)
+                self.live |= 1 << row  # if it takes no parcel, those above take all of them
+        gaps, unexamined_stations = self._gaps()
+        return Analysis(
+            tuple(each for each in found if isinstance(each, Masked)),
+            tuple(each for each in found if isinstance(each, Overlap)),
+            tuple(each for each in found if isinstance(each, Subsumed)),
+            gaps,
+            tuple(idle),
+            tuple(unexamined),
+            unexamined_stations,
+        )
+
+    def _of_row(self, row: int, box: Box) -> list[Masked | Overlap | Subsumed]:
+        """What there is to tell of a row that fits some parcel. Raises _TooMany."""
+        near = self.domain.meeting(box)
+        above = near & self.live & ((1 << row) - 1)
+        if self.free(box, above) is None:
+            return [self._masked(row, above)]
+        self.live |= 1 << row
+        below = near >> (row + 1) << (row + 1)
+        found: list[Masked | Overlap | Subsumed] = []
+        later = self._overlapped(row, above, below)
+        if later:
+            first = self.free(_cut(box, self.domain.boxes[later[0]]), above)
+            assert first is not None
+            found.append(Overlap(row, later, self.domain.parcel(first)))
+        subsumed = self._subsumed(row, above, below)
+        return [*found, subsumed] if subsumed else found
 
     def free(self, box: Box, rows: int) -> Box | None:
-        """A part of the box, which is not empty, that none of the rows meets; None when they cover it."""
+        """A part of the box, which is not empty, that none of the rows meets; None when they cover it.
+
+        Raises _TooMany, and so does all that asks it.
+        """
+        self.steps.take(_FREE_STEPS)
         rows &= self.domain.meeting(box)
         if not rows:
             return box
@@ -274,10 +348,11 @@ class _Analyst:
         entries = [self.entries[row] for row in members(rows)]
         wide = [each for each in entries if not box[STATION] & ~each[STATION]]
         if len(entries) - len(wide) <= FEW:
-            return next(_free_parts(box, entries, used), None), used
-        for part in _free_parts(box, wide, used):
+            return next(_free_parts(box, entries, used, self.steps), None), used
+        for part in _free_parts(box, wide, used, self.steps):
             narrow = _there([each for each in entries if box[STATION] & ~each[STATION]], part)
-            found = _free_at_some_station(part, narrow, used)
+            self.steps.take(len(entries))
+            found = _free_at_some_station(part, narrow, used, self.steps)
             if found is not None:
                 return found, used
         return None, used
@@ -290,17 +365,20 @@ class _Analyst:
         return Masked(row, by, self.domain.parcel(first))
 
     def _takers(self, box: Box, above: int) -> tuple[int, ...]:
-        """Of the rows that cover the box some that do so and of which each is a first hit in it."""
+        """Of the rows that cover the box some that do so and of which each is a first hit in it, or the first such."""
         while True:
             holder = self._holder(box, above)
             used = self.cover(box, above)[1] if holder is None else {holder}
+            if len(used) > BY_MAX:
+                takers = (row for row in members(above) if self._takes(row, box, above))
+                return tuple(islice(takers, BY_MAX))
             idle = [row for row in used if not self._takes(row, box, above)]
             if not idle:
                 break
             above &= ~sum(1 << row for row in idle)
         for row in sorted(used, reverse=True):
             rest = sum(1 << other for other in used if other != row)
-            if rest and self.free(box, rest) is None:
+            if rest and self.free(_cut(box, self.domain.boxes[row]), rest) is None:
                 used.remove(row)
         return tuple(sorted(used))
 
@@ -349,6 +427,7 @@ class _Analyst:
             part = stack.pop()
             here = self.domain.meeting(part)
             there, hiding = wanted & here, above & here
+            self.steps.take(_FREE_STEPS + hiding.bit_count())
             if not hiding:
                 wanted &= ~there
             elif there.bit_count() <= _SINGLY * hiding.bit_count():
@@ -397,11 +476,21 @@ class _Analyst:
         assert first is not None
         return Subsumed(row, tuple(by), self.domain.parcel(first))
 
-    def _gaps(self) -> Iterator[Gap]:
+    def _gaps(self) -> tuple[tuple[Gap, ...], tuple[str, ...]]:
+        """All gaps, and the stations of which none is told: it would take too many steps."""
         place_of = self.domain.dimensions[STATION].place_of
-        rest = self.domain.every[1:]
-        parts = {place: self.free((1 << place, *rest), self.live) for place in members(self.homes.get("", 0))}
+        parts: dict[int, Box | None] = {}
+        unexamined = set()
+        for place in members(self.homes.get("", 0)):
+            self.steps.begin()
+            try:
+                parts[place] = self.free((1 << place, *self.domain.every[1:]), self.live)
+            except _TooMany:
+                unexamined.add(place)
+        gaps = []
         for at, (station, township) in enumerate((row.station, row.township) for row in self.domain.stations):
             part = parts.get(place_of[at])
             if part is not None:
-                yield Gap(station, self.domain.parcel(part)._replace(station=station, township=township))
+                gaps.append(Gap(station, self.domain.parcel(part)._replace(station=station, township=township)))
+        left = (row.station for at, row in enumerate(self.domain.stations) if place_of[at] in unexamined)
+        return tuple(gaps), tuple(left)

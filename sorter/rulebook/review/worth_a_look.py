@@ -39,6 +39,16 @@ _IDLE: Final = Sentence(
     "no item fits this row: its cells rule each other out (such as a weight of 0, or the service !standard where "
     "there is no other). Correct it, or delete it",
 )
+_UNEXAMINED: Final = Sentence(
+    "{rows}没有检查完：这些行的条件交错太多，检查会太久。被遮住、重叠、多余的情况可能没有列出。把这些行写得简单一些",
+    "{rows} could not be examined within bounds: their conditions cross too often. Whether they are reached, overlap "
+    "or change nothing is not told. Write them simpler",
+)
+_UNEXAMINED_GAP: Final = Sentence(
+    "站点 {station} 没有自己的路向；是不是每件都有规则，检查会太久，没有检查完。给站点填路向",
+    "station {station} has no lane, and whether every item of it has a rule could not be examined within bounds. Give "
+    "the station a lane",
+)
 _ROWS: Final = Sentence("第{rows}行", "row {rows}")
 _AND_MORE: Final = Sentence("第{rows}等行", "row {rows} and others")
 _OWN_LANES: Final = Sentence("站点自己的路向", "the stations' own lanes")
@@ -67,11 +77,16 @@ def _of_stations(checked: Checked, analysis: Analysis) -> Iterator[Finding]:
     for station, witness in analysis.gaps:
         said = _GAP.about(station=station, parcel=parcel_said(witness))
         yield Finding("gap", "stations", (at[station],), witness._asdict(), said)
+    for station in analysis.unexamined_stations:
+        yield Finding("unexamined", "stations", (at[station],), None, _UNEXAMINED_GAP.about(station=station))
 
 
 def _of_rules(checked: Checked, analysis: Analysis) -> Iterator[Finding]:
     for rule in analysis.idle:
         yield Finding("fits_nothing", "rules", (checked.rules[rule].at,), None, _IDLE.about())
+    if analysis.unexamined:
+        at = tuple(checked.rules[rule].at for rule in analysis.unexamined)
+        yield Finding("unexamined", "rules", at, None, _UNEXAMINED.about(rows=_rows(checked, analysis.unexamined)))
     told = (
         *(("masked", _MASKED, one.rule, one.by, one.witness) for one in analysis.masked),
         *(("overlap", _OVERLAP, one.rule, one.later, one.witness) for one in analysis.overlaps),

@@ -429,20 +429,25 @@ def _share(before: int, after: int) -> str | Sentence:
 
 
 def traffic_diff(old: SortPlan, new: SortPlan, recorded: Recorded) -> Moves:
-    """Try both plans on the same parcels. Hours and times are those of the new plan's clock."""
+    """Try both plans on the same parcels. Hours and times are those of the new plan's clock.
+
+    A parcel that may drop into several chutes is counted at the one that the core would choose, were full
+    chutes emptied when no other is left; it moves only when the choice itself is another.
+    """
     before, after = routing.route(old, recorded), routing.route(new, recorded)
     places = _numbered(before, after)
     moved = np.flatnonzero((places[0] != places[1]) | (before.reason != after.reason))
     hour = routing.local_minutes(recorded, new.plan.utc_offset_ns) // 60
-    shared = (_shared(before, hour), _shared(after, hour))
-    by_chute = [_summed((chute, items) for (chute, _), items in each.items()) for each in shared]
+    dealt = [_dealt(plan, routes, recorded.t_ns) for plan, routes in ((old, before), (new, after))]
+    by_chute = [Counter(chutes) for chutes in dealt]
+    by_hour = (Counter(zip(dealt[0], hour.tolist(), strict=True)), Counter(zip(dealt[1], hour.tolist(), strict=True)))
     return Moves(
         items=recorded.items,
         moved=len(moved),
         by_chute=_pairs(*({str(chute or NONE): each[chute] for chute in sorted(each)} for each in by_chute)),
         by_lane=_pairs(_by_lane(old, before), _by_lane(new, after)),
         by_reason=_pairs(_by_reason(before), _by_reason(after)),
-        overflow=_overflow((old, new), shared),
+        overflow=_overflow((old, new), by_hour),
         not_weighed=int(np.count_nonzero(recorded.weight_g == 0)),
         strange_lines=_strange(recorded.lines, recorded.line, (*old.names.lines, *new.names.lines)),
         strange_stations=_strange(recorded.stations, recorded.station, (*old.names.stations, *new.names.stations)),
@@ -452,7 +457,7 @@ def traffic_diff(old: SortPlan, new: SortPlan, recorded: Recorded) -> Moves:
 
 
 _NO_CHUTE_NUMBER: Final = 0
-_Shared = dict[tuple[int, int], int]
+_ByHour = Mapping[tuple[int, int], int]
 """Items by chute number and hour since 1970; _NO_CHUTE_NUMBER for those that no chute takes."""
 
 
@@ -468,26 +473,31 @@ def _numbered(before: Routes, after: Routes) -> tuple[Ints64, Ints64]:
     return one, two
 
 
-def _shared(routes: Routes, hour: Ints64) -> _Shared:
-    """The parcels of an hour that may drop into several chutes, shared evenly; the lower numbers take what remains."""
-    first = int(hour.min(initial=0))
-    hours = int(hour.max(initial=0)) - first + 1
-    groups, counts = np.unique(routes.chutes * hours + (hour - first), return_counts=True)
-    shared: Counter[tuple[int, int]] = Counter()
-    for group, items in zip(groups.tolist(), counts.tolist(), strict=True):
-        at, since = divmod(group, hours)
-        chutes = sorted(routes.sets[at]) or [_NO_CHUTE_NUMBER]
-        each, rest = divmod(items, len(chutes))
-        for place, chute in enumerate(chutes):
-            shared[chute, first + since] += each + (place < rest)
-    return shared
+def _dealt(sort_plan: SortPlan, routes: Routes, t_ns: Ints64) -> list[int]:
+    """The chute of each parcel: of those it may drop into the least full for its capacity, as the core chooses.
 
-
-def _summed(items: Iterable[tuple[int, int]]) -> dict[int, int]:
-    total: Counter[int] = Counter()
-    for key, count in items:
-        total[key] += count
-    return total
+    Of equally full ones it is the first by position. Full chutes are emptied when a parcel finds no other. So chutes
+    share by capacity, and as one without capacity is never the fuller one, the first such takes all but an item.
+    """
+    capacity = dict(zip(sort_plan.names.chutes, sort_plan.plan.chute_capacity.tolist(), strict=True))
+    items = dict.fromkeys(capacity, 0)
+    fullness = dict.fromkeys(capacity, 0.0)
+    dealt = [_NO_CHUTE_NUMBER] * len(t_ns)
+    order = np.argsort(t_ns, kind="stable")
+    for parcel, at in zip(order.tolist(), routes.chutes[order].tolist(), strict=True):
+        chutes = routes.sets[at]
+        if not chutes:
+            continue
+        chute = min(chutes, key=fullness.__getitem__)
+        if fullness[chute] == 1:
+            chute = chutes[0]
+            for full in chutes:
+                items[full], fullness[full] = 0, 0.0
+        dealt[parcel] = chute
+        if capacity[chute]:
+            items[chute] += 1
+            fullness[chute] = items[chute] / capacity[chute]
+    return dealt
 
 
 def _by_lane(sort_plan: SortPlan, routes: Routes) -> dict[str, int]:
@@ -513,12 +523,12 @@ def _strange(names: Sequence[str], index: Words16, known: Sequence[str]) -> int:
     return int(np.count_nonzero(np.isin(index, strange)))
 
 
-def _overflow(plans: tuple[SortPlan, SortPlan], shared: tuple[_Shared, _Shared]) -> tuple[Overflow, ...]:
+def _overflow(plans: tuple[SortPlan, SortPlan], by_hour: tuple[_ByHour, _ByHour]) -> tuple[Overflow, ...]:
     """Hours of more items than can be taken, unless there were as many before and no more could be taken then."""
     old_capacity, capacity = (
         dict(zip(each.names.chutes, each.plan.chute_capacity.tolist(), strict=True)) for each in plans
     )
-    before, after = shared
+    before, after = by_hour
     found = []
     for (chute, hour), items in sorted(after.items(), key=lambda each: (each[0][1], each[0][0])):
         holds = capacity.get(chute, 0)
