@@ -21,6 +21,7 @@ from sorter.rulebook.books.xlsx.grid import Grid
 from sorter.rulebook.books.xlsx.package import read_grids
 from sorter.rulebook.check import check_sheets
 from sorter.rulebook.mistakes import Mistake
+from sorter.rulebook.review import analysis
 from sorter.rulebook.review.worth_a_look import review
 from sorter.rulebook.rows import FLOWS, LANE_KINDS, REASON_WORDS, STATION_KINDS
 from sorter.rulebook.tables import (
@@ -360,7 +361,7 @@ def test_every_mistake_is_listed_or_has_a_reason(tmp_path: Path, monkeypatch: py
 # What is worth a look, and the commands.
 
 
-def test_the_guide_explains_every_finding(tmp_path: Path) -> None:
+def test_the_guide_explains_every_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tables = copy_of_small()
     tables["carriers"].append(["ZTO", "中通", r"\d{12}", "", ""])
     tables["stations"][4][4] = ""  # O01 has no lane
@@ -373,6 +374,9 @@ def test_the_guide_explains_every_finding(tmp_path: Path) -> None:
     rows = sheet_xml(table_xml("lanes").replace('<row r="3"', '<row hidden="1" r="3"'))
     findings = review(check_folder(tmp_path, LINES, OFFSET_NS))
     findings += read_workbook(package(tmp_path / BOOK, [("lanes", rows)])).findings
+    monkeypatch.setattr(analysis, "_STEPS_EACH", 0)
+    monkeypatch.setattr(analysis, "_STEPS_FREE", 0)
+    findings += review(check_folder(tmp_path, LINES, OFFSET_NS))
     for header in FINDING_HEADERS:
         kinds = [kind for kind, *_ in rows_below(header)]
         assert sorted(kinds) == sorted({finding.kind for finding in findings})
