@@ -372,11 +372,12 @@ def test_the_guide_explains_every_finding(tmp_path: Path, monkeypatch: pytest.Mo
     tables["sort_codes"] += [["YTO", "531", "A03", "05", "V001"], ["YTO", "531", "A03", "7", "V002"]]
     write(tmp_path, tables)
     rows = sheet_xml(table_xml("lanes").replace('<row r="3"', '<row hidden="1" r="3"'))
-    findings = review(check_folder(tmp_path, LINES, OFFSET_NS))
+    checked = check_folder(tmp_path, LINES, OFFSET_NS)
+    findings = review(checked)
     findings += read_workbook(package(tmp_path / BOOK, [("lanes", rows)])).findings
     monkeypatch.setattr(analysis, "_STEPS_EACH", 0)
     monkeypatch.setattr(analysis, "_STEPS_FREE", 0)
-    findings += review(check_folder(tmp_path, LINES, OFFSET_NS))
+    findings += review(checked)
     for header in FINDING_HEADERS:
         kinds = [kind for kind, *_ in rows_below(header)]
         assert sorted(kinds) == sorted({finding.kind for finding in findings})
