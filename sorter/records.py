@@ -425,10 +425,10 @@ def waybill_key(text: str) -> tuple[int, int]:
     """
     if not 0 < len(text) <= limits.WAYBILL_TEXT_MAX:
         raise ValueError(f'"{text}" has {len(text)} characters; a waybill has 1 to {limits.WAYBILL_TEXT_MAX}')
-    folded = text.upper()
-    wrong = next((char for char in folded if char not in _ALPHABET[1:]), None)
+    wrong = next((char for char in text if not char.isascii() or char.upper() not in _ALPHABET[1:]), None)
     if wrong is not None:
         raise ValueError(f'"{text}" holds "{wrong}"; a waybill is of 0-9, A-Z, "-", "." and "/"')
+    folded = text.upper()
     return _half(folded[:_HALF]), _half(folded[_HALF:])
 
 

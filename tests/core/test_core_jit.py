@@ -116,3 +116,10 @@ def test_a_kernel_cannot_allocate() -> None:
     compiled: Any = jit.kernel(greedy)
     with pytest.raises(NumbaError, match="zeros"):
         compiled.compile(())
+
+
+@pytest.mark.parametrize("text", ["", "7310ß5678", "ı", "ſ1", "１", "A B", "A" * 25, "\0"])
+def test_no_other_text_has_the_key_of_a_waybill(text: str) -> None:
+    """Some small letters of other scripts have capitals of ours: they are no waybill all the same."""
+    with pytest.raises(ValueError, match="a waybill"):
+        waybill_key(text)
