@@ -13,7 +13,7 @@ from plc_adapter.mailbox import SILENT_NS
 from plc_adapter.modbus import ModbusPort
 from plc_adapter.port import Port
 from plc_adapter.runner import Link, Runner, Wire, drive
-from plc_adapter.settings import Plc, Site
+from plc_adapter.settings import Modbus, Plc, Site
 from sorter.clock import Clock
 from sorter.wire.client import Client
 from sorter.wire.keys import load_secret
@@ -44,7 +44,9 @@ class Line(NamedTuple):
 
 def port_of(plc: Plc) -> Port:
     """The port that a section of site.toml names."""
-    return ModbusPort(plc.host, plc.port, unit=plc.unit, reports_at=plc.reports_at, orders_at=plc.orders_at)
+    if isinstance(plc, Modbus):
+        return ModbusPort(plc.host, plc.port, unit=plc.unit, reports_at=plc.reports_at, orders_at=plc.orders_at)
+    raise NotImplementedError
 
 
 def lines_of(site: Site, names: Iterable[str], clock: Clock) -> list[Line]:

@@ -1,11 +1,12 @@
 """The adapter's part of site.toml: where the daemon is, and one PLC a line. Every fault is told by its key."""
 
+import re
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
-from plc_adapter.mailbox import BLOCK_WORDS, WordOrder
+from plc_adapter.mailbox import BLOCK_BYTES, BLOCK_WORDS, WordOrder
 from sorter import limits
 
 FILE_NAME: Final = "site.toml"
@@ -23,15 +24,11 @@ class Wire(msgspec.Struct, frozen=True):
     keys: str = ""
 
 
-class Plc(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """One line's PLC: `[plc.L1]`."""
+class Plc(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """One line's PLC, whichever dialect it speaks: `[plc.L1]`."""
 
     host: str
-    dialect: Literal["modbus"] = "modbus"
-    port: int = 502
-    unit: int = 1
-    reports_at: int = 0  # first holding register of the PLC's block, counted from 0
-    orders_at: int = 100  # first holding register of the host's block
+    port: int
     word_order: WordOrder = "big"
     poll_ms: float = 10.0  # site time between exchanges when nothing is to do
 
@@ -39,6 +36,41 @@ class Plc(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     def poll_ns(self) -> int:
         """Site time between exchanges when nothing is to do."""
         return round(self.poll_ms * NS_PER_MS)
+
+
+class Modbus(Plc, frozen=True, kw_only=True):
+    """`dialect = "modbus"`: the blocks are holding registers, counted from 0."""
+
+    dialect: Literal["modbus"] = "modbus"
+    port: int = 502
+    unit: int = 1
+    reports_at: int = 0  # first holding register of the PLC's block
+    orders_at: int = 100  # first holding register of the host's block
+
+
+class S7(Plc, frozen=True, kw_only=True):
+    """`dialect = "s7"`: each block is a data block, not optimised, from a byte on."""
+
+    dialect: Literal["s7"] = "s7"
+    port: int = 102
+    rack: int = 0
+    slot: int = 1  # S7-1200 and 1500: 1; S7-300: 2
+    reports_db: int = 100  # number of the data block with the PLC's block
+    reports_at: int = 0  # and its first byte
+    orders_db: int = 101
+    orders_at: int = 0
+
+
+class OpcUa(Plc, frozen=True, kw_only=True):
+    """`dialect = "opcua"`: each block is one variable, an array of 80 UInt16."""
+
+    dialect: Literal["opcua"] = "opcua"
+    port: int = 4840
+    reports_node: str = "ns=4;s=HubSorter.reports"  # the PLC's block
+    orders_node: str = "ns=4;s=HubSorter.orders"  # the host's block
+
+
+DIALECTS: Final[dict[str, type[Plc]]] = {"modbus": Modbus, "s7": S7, "opcua": OpcUa}
 
 
 class Site(NamedTuple):
@@ -68,7 +100,7 @@ def load(folder: Path) -> Site:
     faults: list[str] = []
     for line, section in file.plc.items():
         try:
-            plcs[line] = msgspec.convert(section, Plc)
+            plcs[line] = _plc(section)
         except msgspec.ValidationError as error:
             faults.append(f"[plc.{line}] {_with_key(error)}")
         else:
@@ -89,18 +121,37 @@ def _with_key(error: Exception) -> str:
     return f"{key}: {sentence}" if key else sentence
 
 
+def _plc(section: Any) -> Plc:
+    dialect = section.get("dialect", "modbus") if isinstance(section, dict) else "modbus"
+    if dialect not in DIALECTS:
+        raise msgspec.ValidationError(f'"{dialect}" is none of {", ".join(DIALECTS)} - at `$.dialect`')
+    return msgspec.convert(section, DIALECTS[dialect])
+
+
 def _faults(line: str, plc: Plc, file: _File) -> list[str]:
     faults = []
     if line not in file.line:
         faults.append(f"there is no [line.{line}]; name the section after a line of this file")
     if not 0 < len(line.encode()) <= limits.NAME_TEXT_MAX:
         faults.append(f"the name is longer than {limits.NAME_TEXT_MAX} bytes; shorten it")
-    if not 0 < plc.port < 65_536:
-        faults.append(f"port: {plc.port} is not a TCP port; Modbus uses 502")
-    if not 0 <= plc.unit <= 255:
-        faults.append(f"unit: {plc.unit} is not a unit of Modbus; write 0 to 255")
     if not 0.1 <= plc.poll_ms <= 1000:
         faults.append(f"poll_ms: {plc.poll_ms} must be 0.1 to 1000; a PLC's scan takes about 10")
+    if isinstance(plc, Modbus):
+        return faults + _modbus_faults(plc)
+    if isinstance(plc, S7):
+        return faults + _s7_faults(plc)
+    assert isinstance(plc, OpcUa)
+    return faults + _opcua_faults(plc)
+
+
+def _port_faults(port: int, usual: str) -> list[str]:
+    return [] if 0 < port < 65_536 else [f"port: {port} is not a TCP port; {usual}"]
+
+
+def _modbus_faults(plc: Modbus) -> list[str]:
+    faults = _port_faults(plc.port, "Modbus uses 502")
+    if not 0 <= plc.unit <= 255:
+        faults.append(f"unit: {plc.unit} is not a unit of Modbus; write 0 to 255")
     last = 65_536 - BLOCK_WORDS
     faults += [
         f"{key}: {at} is not a register where {BLOCK_WORDS} follow; write 0 to {last}"
@@ -110,3 +161,33 @@ def _faults(line: str, plc: Plc, file: _File) -> list[str]:
     if abs(plc.reports_at - plc.orders_at) < BLOCK_WORDS:
         faults.append(f"orders_at: the two blocks overlap; keep {BLOCK_WORDS} registers between them and reports_at")
     return faults
+
+
+def _s7_faults(plc: S7) -> list[str]:
+    faults = _port_faults(plc.port, "S7 uses 102")
+    for key, value, most in (("rack", plc.rack, 7), ("slot", plc.slot, 31)):
+        if not 0 <= value <= most:
+            faults.append(f"{key}: {value} is none; write 0 to {most}, as the PLC's hardware configuration has it")
+    for key, number in (("reports_db", plc.reports_db), ("orders_db", plc.orders_db)):
+        if not 1 <= number <= 65_535:
+            faults.append(f"{key}: {number} is not the number of a data block; write 1 to 65535")
+    last = 65_536 - BLOCK_BYTES
+    for key, at in (("reports_at", plc.reports_at), ("orders_at", plc.orders_at)):
+        if not 0 <= at <= last or at % 2:
+            faults.append(f"{key}: {at} is not a byte where a word begins and {BLOCK_BYTES} bytes follow; write 0")
+    if plc.reports_db == plc.orders_db and abs(plc.reports_at - plc.orders_at) < BLOCK_BYTES:
+        faults.append(f"orders_at: the two blocks overlap in DB{plc.orders_db}; give each a data block of its own")
+    return faults
+
+
+def _opcua_faults(plc: OpcUa) -> list[str]:
+    faults = _port_faults(plc.port, "OPC UA uses 4840")
+    for key, node in (("reports_node", plc.reports_node), ("orders_node", plc.orders_node)):
+        if not _NODE.fullmatch(node):
+            faults.append(f'{key}: "{node}" is not a node; write one such as ns=4;s=HubSorter.reports or ns=4;i=17')
+    if plc.reports_node == plc.orders_node:
+        faults.append("orders_node: the two blocks are the same node; each block is a variable of its own")
+    return faults
+
+
+_NODE: Final = re.compile(r"(ns=\d{1,5};)?(s=.+|i=\d{1,10})")

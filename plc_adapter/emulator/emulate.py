@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
@@ -24,6 +24,7 @@ from plc_adapter.emulator.plant import Plant
 from plc_adapter.emulator.plc import PlcProgram
 from plc_adapter.emulator.site import Site
 from plc_adapter.emulator.traffic import Day, Parcel
+from plc_adapter.settings import Modbus, Plc
 from sorter.clock import Clock
 from sorter.limits import RESEND_MAX
 from sorter.wire.client import Client
@@ -38,6 +39,25 @@ RUN_OUT_REAL_S: Final = 20.0  # of real time, until what is still on the belt is
 TRUTH: Final = "truth.ndjson"
 FIGURES: Final = "emulator.json"
 PROGRESS: Final = "progress.json"
+
+
+class Face(Protocol):
+    """An emulated PLC's server."""
+
+    requests: int  # answered so far
+
+    async def start(self) -> None:
+        """Listen. Raises OSError with the address when it is taken."""
+
+    async def stop(self) -> None:
+        """Close the socket and its connections."""
+
+
+def face_of(program: PlcProgram, plc: Plc, clock: Clock) -> Face:
+    """The face that a section of site.toml names."""
+    if isinstance(plc, Modbus):
+        return ModbusFace(program, plc, clock.now_ns)
+    raise NotImplementedError
 
 
 class Line:
@@ -57,7 +77,7 @@ class Line:
             epoch=int(time.time()),  # one used before would make the daemon take new reports for repeats
         )
         self.program = PlcProgram(self.plant, site.plcs[name].word_order, self._told)
-        self.face = ModbusFace(self.program, site.plcs[name], clock.now_ns)
+        self.face = face_of(self.program, site.plcs[name], clock)
         self.latency_ns: list[int] = []
         self.scans = 0
         key = site.keys / f"scanner-{name}.secret" if site.keys else None
@@ -227,7 +247,7 @@ def _figures(floor: Floor, wall_s: float) -> dict[str, Any]:
         "stray_orders": sum(plant.strays for plant in plants),
         "jams": sum(plant.jams for plant in plants),
         "bags_changed": sum(plant.bags for plant in plants),
-        "modbus_requests": sum(line.face.requests for line in floor.lines),
+        "plc_requests": sum(line.face.requests for line in floor.lines),
         "latency_ms": {"p50": p50, "p99": p99, "p999": p999, "max": longest, "count": len(latency_ms)},
         "wall_s": wall_s,
         "cpu_s": time.process_time(),

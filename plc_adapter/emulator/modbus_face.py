@@ -16,7 +16,7 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 
 from plc_adapter.emulator.plc import PlcProgram
 from plc_adapter.mailbox import BLOCK_WORDS, from_words, to_words
-from plc_adapter.settings import Plc
+from plc_adapter.settings import Modbus
 
 _FUNCTIONS: Final = (3, 6, 16, 23)
 
@@ -37,7 +37,7 @@ class _Server(ModbusTcpServer):
 class ModbusFace:
     """Serves one line's PLC at the address that site.toml gives for it."""
 
-    def __init__(self, program: PlcProgram, settings: Plc, now_ns: Callable[[], int]) -> None:
+    def __init__(self, program: PlcProgram, settings: Modbus, now_ns: Callable[[], int]) -> None:
         self._program = program
         self._settings = settings
         self._now_ns = now_ns

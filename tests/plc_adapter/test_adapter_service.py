@@ -15,7 +15,7 @@ import pytest
 
 from plc_adapter import service
 from plc_adapter.mailbox import PlcSide
-from plc_adapter.settings import Plc, Site, Wire
+from plc_adapter.settings import Modbus, Site, Wire
 from sorter.clock import Clock
 from sorter.records import Kind
 from tests.plc_adapter.modbus_plc import ModbusPlc
@@ -88,7 +88,7 @@ class Hall:
         """Start the adapter, and the PLC before the first time."""
         if not self.plc.port:
             await self.plc.start()
-        plc = Plc("127.0.0.1", port=self.plc.port)
+        plc = Modbus(host="127.0.0.1", port=self.plc.port)
         site = Site(Wire(self._daemon.address), None, {"L1": plc})
         self._stop = asyncio.Event()
         lines = service.lines_of(site, ["L1"], Clock())

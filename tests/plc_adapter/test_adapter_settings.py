@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from plc_adapter.settings import Plc, SettingsRefused, load
+from plc_adapter.settings import Modbus, SettingsRefused, load
 
 GOOD = """
 name = "巫山县共配中心"
@@ -38,8 +38,10 @@ def test_a_site_is_read_with_its_defaults(tmp_path: Path) -> None:
     assert read.wire.devices == "tcp://127.0.0.1:6000"
     assert read.keys is None
     assert list(read.plcs) == ["L1", "L2"]
-    assert read.plcs["L1"] == Plc("10.0.0.7", "modbus", 502, 1, 0, 100, "big", 10.0)
-    assert read.plcs["L2"] == Plc("10.0.0.8", "modbus", 5020, 3, 1000, 2000, "little", 5.0)
+    assert read.plcs["L1"] == Modbus(host="10.0.0.7")
+    assert read.plcs["L2"] == Modbus(
+        host="10.0.0.8", port=5020, unit=3, reports_at=1000, orders_at=2000, word_order="little", poll_ms=5.0
+    )
     assert read.plcs["L2"].poll_ns == 5_000_000
 
 
@@ -58,7 +60,7 @@ def test_keys_are_a_folder_of_the_site(tmp_path: Path) -> None:
         ("orders_at = 2000", "orders_at = 65500", "[plc.L2] orders_at: 65500 is not a register where 80 follow"),
         ("orders_at = 2000", "orders_at = 1079", "[plc.L2] orders_at: the two blocks overlap"),
         ('"little"', '"middle"', "[plc.L2] word_order: Invalid enum value 'middle'"),
-        ('"modbus"', '"profibus"', "[plc.L2] dialect: Invalid enum value 'profibus'"),
+        ('"modbus"', '"profibus"', '[plc.L2] dialect: "profibus" is none of modbus, s7, opcua'),
         ('host = "10.0.0.7"', "", "[plc.L1] Object missing required field `host`"),
         ("[plc.L1]", "[plc.L9]", "[plc.L9] there is no [line.L9]"),
         ("[wire]", "[wire]\nkeys = 1", "wire.keys: Expected `str`, got `int`"),

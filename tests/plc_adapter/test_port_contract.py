@@ -3,90 +3,18 @@
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Protocol
+from collections.abc import Awaitable, Callable
 
 import pytest
 
-from plc_adapter.loopback import LoopbackPort
-from plc_adapter.mailbox import BLOCK_BYTES, HostSide, HostState, Order, PlcSide, Told, WordOrder
+from plc_adapter.mailbox import BLOCK_BYTES, HostSide, HostState, Order, PlcSide, WordOrder
 from plc_adapter.modbus import ModbusPort
-from plc_adapter.port import Garbled, Late, Port, PortError, Refused, Unreachable
+from plc_adapter.port import Garbled, Late, PortError, Refused, Unreachable
 from sorter.records import NONE_16, Discharge, Kind
-from tests.plc_adapter.modbus_plc import ORDERS_AT, REPORTS_AT, ModbusPlc
+from tests.plc_adapter.benches import EVERYONE, NETWORKS, Bench, Maker, NetworkMaker, modbus
 
-
-class Bench(Protocol):
-    """A port, the PLC behind it, and the cable between."""
-
-    port: Port
-    plc: PlcSide
-    told: list[Told]
-
-    async def cut(self) -> None:
-        """Pull the cable, or switch the PLC's network off."""
-
-    async def mend(self) -> None:
-        """Put it back."""
-
-
-class LoopbackBench:
-    """A PlcSide in this process."""
-
-    def __init__(self, word_order: WordOrder = "big") -> None:
-        self.plc = PlcSide(7, word_order)
-        self.told: list[Told] = []
-        self.loopback = LoopbackPort(self.plc, self.told.extend, time.monotonic_ns)
-        self.port: Port = self.loopback
-
-    async def cut(self) -> None:
-        self.loopback.broken = True
-
-    async def mend(self) -> None:
-        self.loopback.broken = False
-
-
-class ModbusBench:
-    """A PlcSide behind a real Modbus server."""
-
-    def __init__(self, server: ModbusPlc) -> None:
-        self.server = server
-        self.plc = server.plc
-        self.told = server.told
-        self.port: Port = ModbusPort("127.0.0.1", server.port, reports_at=REPORTS_AT, orders_at=ORDERS_AT)
-
-    async def cut(self) -> None:
-        await self.server.stop()
-
-    async def mend(self) -> None:
-        await self.server.start()
-
-
-@asynccontextmanager
-async def loopback(word_order: WordOrder = "big") -> AsyncIterator[Bench]:
-    yield LoopbackBench(word_order)
-
-
-@asynccontextmanager
-async def modbus(word_order: WordOrder = "big", *, one_request: bool = True) -> AsyncIterator[ModbusBench]:
-    server = ModbusPlc(PlcSide(7, word_order), time.monotonic_ns, one_request=one_request)
-    await server.start()
-    bench = ModbusBench(server)
-    try:
-        yield bench
-    finally:
-        server.running.set()
-        await bench.port.close()
-        await server.stop()
-
-
-def modbus_in_two(word_order: WordOrder = "big") -> AbstractAsyncContextManager[Bench]:
-    return modbus(word_order, one_request=False)
-
-
-Maker = Callable[..., AbstractAsyncContextManager[Bench]]
-every_port = pytest.mark.parametrize("make", [loopback, modbus, modbus_in_two])
+every_port = pytest.mark.parametrize("make", EVERYONE)
+every_network = pytest.mark.parametrize("make", NETWORKS)
 
 
 async def trip(bench: Bench, host: HostSide) -> list[int]:
@@ -232,40 +160,42 @@ def test_one_request_is_used_where_the_plc_can() -> None:
     assert asyncio.run(requests(one_request=False)) == (2, 2)
 
 
-def test_a_frozen_plc_is_noticed_in_half_a_second_and_comes_back_by_itself() -> None:
+@every_network
+def test_a_frozen_plc_is_noticed_in_half_a_second_and_comes_back_by_itself(make: NetworkMaker) -> None:
     async def check() -> None:
-        async with modbus() as bench:
+        async with make() as bench:
             host = HostSide()
             for _ in range(3):
                 await trip(bench, host)
-            bench.server.running.clear()
+            bench.freeze()
             began = time.monotonic()
             with pytest.raises(Late, match="did not answer within 200 ms"):
                 await bench.port.exchange(host.block(0, HostState.DECIDING))
             assert time.monotonic() - began >= 0.15
-            with pytest.raises(Late):
+            with pytest.raises((Late, Unreachable)):
                 await bench.port.exchange(host.block(0, HostState.DECIDING))
             with pytest.raises(Unreachable):  # so it is not half open for long
                 await bench.port.exchange(host.block(0, HostState.DECIDING))
             report(bench.plc, 1)
-            bench.server.running.set()
+            bench.thaw()
             seen = [item for _ in range(3) for item in await trip(bench, host)]
             assert seen == [1]
 
     asyncio.run(check())
 
 
-def test_a_late_answer_is_not_taken_for_the_next_one() -> None:
+@every_network
+def test_a_late_answer_is_not_taken_for_the_next_one(make: NetworkMaker) -> None:
     async def check() -> None:
-        async with modbus() as bench:
+        async with make() as bench:
             host = HostSide()
             for _ in range(3):
                 await trip(bench, host)
-            bench.server.running.clear()
+            bench.freeze()
             with pytest.raises(Late):
                 await bench.port.exchange(host.block(0, HostState.DECIDING))
             report(bench.plc, 1)
-            bench.server.running.set()
+            bench.thaw()
             await asyncio.sleep(0.05)  # the first answer arrives now
             report(bench.plc, 2)
             seen = [item for _ in range(3) for item in await trip(bench, host)]

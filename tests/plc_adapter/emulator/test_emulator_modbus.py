@@ -25,7 +25,7 @@ from plc_adapter.mailbox import (
     WordOrder,
 )
 from plc_adapter.modbus import ModbusPort
-from plc_adapter.settings import Plc
+from plc_adapter.settings import Modbus
 from sorter.records import NONE_16, Kind
 
 START_NS = 1_794_344_400 * NS_PER_S
@@ -57,8 +57,8 @@ def plant_of(parcels: int) -> Plant:
 @asynccontextmanager
 async def served(
     program: PlcProgram, clock: SteppedClock, reports_at: int = 0, orders_at: int = 100
-) -> AsyncIterator[tuple[ModbusFace, Plc]]:
-    settings = Plc(host="127.0.0.1", port=free_port(), reports_at=reports_at, orders_at=orders_at)
+) -> AsyncIterator[tuple[ModbusFace, Modbus]]:
+    settings = Modbus(host="127.0.0.1", port=free_port(), reports_at=reports_at, orders_at=orders_at)
     face = ModbusFace(program, settings, clock.now_ns)
     await face.start()
     try:
