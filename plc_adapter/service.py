@@ -11,9 +11,11 @@ from typing import Any, Final, NamedTuple
 
 from plc_adapter.mailbox import SILENT_NS
 from plc_adapter.modbus import ModbusPort
+from plc_adapter.opcua import OpcUaPort
 from plc_adapter.port import Port
 from plc_adapter.runner import Link, Runner, Wire, drive
-from plc_adapter.settings import Modbus, Plc, Site
+from plc_adapter.s7 import S7Port
+from plc_adapter.settings import S7, Modbus, OpcUa, Plc, Site
 from sorter.clock import Clock
 from sorter.wire.client import Client
 from sorter.wire.keys import load_secret
@@ -46,7 +48,19 @@ def port_of(plc: Plc) -> Port:
     """The port that a section of site.toml names."""
     if isinstance(plc, Modbus):
         return ModbusPort(plc.host, plc.port, unit=plc.unit, reports_at=plc.reports_at, orders_at=plc.orders_at)
-    raise NotImplementedError
+    if isinstance(plc, S7):
+        return S7Port(
+            plc.host,
+            plc.port,
+            rack=plc.rack,
+            slot=plc.slot,
+            reports_db=plc.reports_db,
+            reports_at=plc.reports_at,
+            orders_db=plc.orders_db,
+            orders_at=plc.orders_at,
+        )
+    assert isinstance(plc, OpcUa)
+    return OpcUaPort(plc.host, plc.port, reports_node=plc.reports_node, orders_node=plc.orders_node)
 
 
 def lines_of(site: Site, names: Iterable[str], clock: Clock) -> list[Line]:

@@ -101,7 +101,7 @@ def traffic(*, site: Path, items: int, seed: int, out: Path, day: str, as_json: 
 @_day_options
 @click.option("--clock", default="", help="start,rate,anchor of a scaled clock; empty: real time.")
 def emulate(*, site: Path, items: int, seed: int, out: Path, clock: str, as_json: bool) -> None:
-    """Run the floor: belts, PLCs with Modbus TCP, and scanners, until the day is over.
+    """Run the floor: belts, PLCs in the dialect of site.toml, and scanners, until the day is over.
 
     Writes progress.json while it runs, truth.ndjson and emulator.json at the end. Ctrl-C ends the day early.
 

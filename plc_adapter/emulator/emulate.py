@@ -1,4 +1,4 @@
-"""A whole floor in one asyncio loop: a plant, a PLC with its Modbus face and a scanner for every line.
+"""A whole floor in one asyncio loop: a plant, a PLC with its face to the network and a scanner for every line.
 
 Belts move on the site's clock, latencies are measured in real time. At the end the truth of
 every parcel is written down, for an oracle to compare with the ledger.
@@ -22,9 +22,10 @@ from plc_adapter.emulator import traffic
 from plc_adapter.emulator.modbus_face import ModbusFace
 from plc_adapter.emulator.plant import Plant
 from plc_adapter.emulator.plc import PlcProgram
+from plc_adapter.emulator.s7_face import S7Face
 from plc_adapter.emulator.site import Site
 from plc_adapter.emulator.traffic import Day, Parcel
-from plc_adapter.settings import Modbus, Plc
+from plc_adapter.settings import S7, Modbus, OpcUa, Plc
 from sorter.clock import Clock
 from sorter.limits import RESEND_MAX
 from sorter.wire.client import Client
@@ -54,10 +55,19 @@ class Face(Protocol):
 
 
 def face_of(program: PlcProgram, plc: Plc, clock: Clock) -> Face:
-    """The face that a section of site.toml names."""
+    """The face that a section of site.toml names. Raises ValueError when its package is not installed."""
     if isinstance(plc, Modbus):
         return ModbusFace(program, plc, clock.now_ns)
-    raise NotImplementedError
+    if isinstance(plc, S7):
+        return S7Face(program, plc, clock.now_ns)
+    assert isinstance(plc, OpcUa)
+    try:
+        from plc_adapter.emulator.opcua_face import OpcUaFace  # noqa: PLC0415 # an extra, and slow to import
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            "OPC UA needs a package that is not installed; run: pip install 'hub-sorter[opcua]'"
+        ) from error
+    return OpcUaFace(program, plc, clock.now_ns)
 
 
 class Line:

@@ -10,6 +10,8 @@ from plc_adapter.mailbox import PlcSide, Told, WordOrder
 from plc_adapter.modbus import ModbusPort
 from plc_adapter.port import Port
 from tests.plc_adapter.modbus_plc import ORDERS_AT, REPORTS_AT, ModbusPlc
+from tests.plc_adapter.opcua_bench import opcua
+from tests.plc_adapter.s7_bench import s7
 
 
 class Bench(Protocol):
@@ -108,5 +110,5 @@ def modbus_in_two(word_order: WordOrder = "big") -> AbstractAsyncContextManager[
     return modbus(word_order, one_request=False)
 
 
-NETWORKS: list[NetworkMaker] = [modbus, modbus_in_two]
+NETWORKS: list[NetworkMaker] = [modbus, modbus_in_two, s7, opcua]
 EVERYONE: list[Maker] = [loopback, *NETWORKS]

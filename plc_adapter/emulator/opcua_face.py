@@ -1,0 +1,91 @@
+"""A PLC program as a real OPC UA server: its mailbox is two variables, read and written by anybody.
+
+The program is asked anew for each read and hears of each write; nothing is kept in between.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from asyncua import ua
+from asyncua.server.address_space import NodeData
+from asyncua.server.server import Server
+from asyncua.ua.attribute_ids import AttributeIds
+from asyncua.ua.uaerrors import BadOutOfRange
+
+from plc_adapter.emulator.plc import PlcProgram
+from plc_adapter.mailbox import BLOCK_WORDS, from_words, to_words
+from plc_adapter.settings import OpcUa
+
+logging.getLogger("asyncua").setLevel(logging.CRITICAL + 1)  # a client's mistakes are the client's to tell
+
+
+class OpcUaFace:
+    """Serves one line's PLC at the address that site.toml gives for it, to anybody and without encryption."""
+
+    def __init__(self, program: PlcProgram, settings: OpcUa, now_ns: Callable[[], int]) -> None:
+        self._program = program
+        self._settings = settings
+        self._now_ns = now_ns
+        self._server: Server | None = None
+        self.requests = 0
+
+    async def start(self) -> None:
+        """Listen. Raises OSError with the address when it is taken."""
+        settings = self._settings
+        server = Server()
+        await server.init()
+        server.disable_clock()  # a task of its own for the time of day, which stopping would wait for
+        server.set_endpoint(f"opc.tcp://{settings.host}:{settings.port}")
+        server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+        await self._add_blocks(server)
+        try:
+            await server.start()
+        except OSError as error:
+            raise OSError(
+                f"the emulated PLC cannot listen on {settings.host}:{settings.port}; "
+                "is another emulator running? Change [plc] port in site.toml"
+            ) from error
+        self._server = server
+
+    async def stop(self) -> None:
+        """Close the socket and its connections."""
+        if self._server is not None:
+            await self._server.stop()
+            self._server = None
+
+    async def _add_blocks(self, server: Server) -> None:
+        reports, orders = (
+            ua.NodeId.from_string(text) for text in (self._settings.reports_node, self._settings.orders_node)
+        )
+        for index in range(2, max(reports.NamespaceIndex, orders.NamespaceIndex) + 1):
+            await server.register_namespace(f"urn:hub-sorter:emulator:{index}")
+        for node, name in ((reports, "reports"), (orders, "orders")):
+            browse_name = ua.QualifiedName(name, node.NamespaceIndex)
+            variable = await server.get_objects_node().add_variable(
+                node, browse_name, [0] * BLOCK_WORDS, ua.VariantType.UInt16
+            )
+            if node is orders:
+                await variable.set_writable()
+        server.set_attribute_value_callback(reports, self._read)
+        server.set_attribute_value_setter(orders, self._write)
+
+    def _read(self, _node: ua.NodeId, _attribute: AttributeIds) -> ua.DataValue:
+        """Called by asyncua for each value of `reports` it answers."""
+        self.requests += 1
+        return _block(self._program.read(self._now_ns(), time.monotonic_ns()))
+
+    def _write(self, data: NodeData, attribute: AttributeIds, value: ua.DataValue) -> None:
+        """Called by asyncua for each value of `orders`, when it is of the right type."""
+        self.requests += 1
+        written = None if value.Value is None else value.Value.Value
+        if not isinstance(written, list) or len(written) != BLOCK_WORDS:
+            raise BadOutOfRange
+        self._program.write(from_words(written), self._now_ns(), time.monotonic_ns())
+        data.attributes[attribute].value = value
+
+
+def _block(block: bytes) -> ua.DataValue:
+    return ua.DataValue(ua.Variant(to_words(block), ua.VariantType.UInt16, is_array=True))
