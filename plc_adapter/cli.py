@@ -15,18 +15,24 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import click
+import msgspec
 
 from plc_adapter import probe as probing
 from plc_adapter import service, settings
+from plc_adapter.scanner.link import Link
+from plc_adapter.scanner.listening import heard
+from plc_adapter.scanner.settings import Scanner
 from sorter.clock import Clock
 
 FAILURE: Final = 1
 REFUSED: Final = 3
 EMULATOR: Final = "plc_adapter.emulator.cli"  # looked up by name when asked for: nothing that runs a plant imports it
+LOOK_S: Final = 0.5  # between looks at why a reader is away
 EMULATED: Final = ("audit", "emulate", "traffic")
 
 
@@ -65,6 +71,7 @@ def main() -> None:
     \b
     plc-adapter probe --site my-hub    look at the PLCs, and say what is wrong
     plc-adapter run --site my-hub      carry reports and orders, until stopped
+    plc-adapter scanner --site my-hub  look at the readers, and at what they send
     """
 
 
@@ -95,7 +102,10 @@ def run(*, folder: Path, names: tuple[str, ...], clock: str, as_json: bool) -> N
         lines = service.lines_of(site, chosen, ticking)
     except ValueError as error:
         _refuse(str(error))
-    done = asyncio.run(_run(lines, ticking, site.wire.devices))
+    try:
+        done = asyncio.run(_run(lines, ticking, site.wire.devices))
+    except OSError as error:
+        _refuse(str(error))
     if as_json:
         click.echo(json.dumps({"lines": done}))
 
@@ -124,11 +134,95 @@ def probe(*, folder: Path, names: tuple[str, ...], as_json: bool) -> None:
         sys.exit(FAILURE)
 
 
-def _site(folder: Path, names: Sequence[str]) -> tuple[settings.Site, list[str]]:
+@main.command()
+@site_option
+@click.option("--name", "names", multiple=True, metavar="NAME", help="Only this reader; may be repeated.")
+@click.option("--listen", is_flag=True, help="Connect, and show each telegram beside what is understood of it.")
+@json_option
+def scanner(*, folder: Path, names: tuple[str, ...], listen: bool, as_json: bool) -> None:
+    """Show the readers of a site with all their settings, or listen to them until Ctrl-C.
+
+    `plc-adapter run` must not run meanwhile where a reader takes one connection only.
+
+    \b
+    Examples:
+      plc-adapter scanner --site my-hub
+      plc-adapter scanner --site my-hub --name top --listen
+    """
+    readers = {name: reader for line in _load(folder).scanners.values() for name, reader in line.items()}
+    unknown = [name for name in names if name not in readers]
+    if unknown:
+        raise click.BadParameter(f"{unknown[0]} has no [scanner.{unknown[0]}]; there are: {', '.join(readers)}")
+    chosen = {name: reader for name, reader in readers.items() if not names or name in names}
+    if listen:
+        asyncio.run(_listen(chosen, as_json=as_json))
+    elif as_json:
+        click.echo(json.dumps({name: msgspec.to_builtins(reader) for name, reader in chosen.items()}))
+    else:
+        for name, reader in chosen.items():
+            click.echo(f"[scanner.{name}]")
+            for key, value in msgspec.to_builtins(reader).items():
+                click.echo(f"{key} = {_toml(value)}")
+
+
+def _toml(value: Any) -> str:
+    """A setting as site.toml writes it."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name} = {_toml(each)}" for name, each in value.items()) + "}"
+    return json.dumps(value, ensure_ascii=False)
+
+
+async def _listen(readers: dict[str, Scanner], *, as_json: bool) -> None:
+    stop = _stopped_by_signal()
+
+    def show(name: str, reader: Scanner, telegram: bytes) -> bytes:
+        raw, meaning, answer = heard(telegram, reader)
+        shown = {"reader": name, "raw": raw, "meaning": meaning}
+        click.echo(json.dumps(shown, ensure_ascii=False) if as_json else "  ".join(shown.values()))
+        return answer
+
+    def tell(name: str, came: bool) -> None:
+        click.echo(f"{name} {'is connected' if came else 'has gone'}", err=True)
+
+    links = {name: Link(reader, partial(show, name, reader), partial(tell, name)) for name, reader in readers.items()}
     try:
-        site = settings.load(folder)
+        async with asyncio.TaskGroup() as group:
+            for link in links.values():
+                group.create_task(link.run(stop))
+            group.create_task(_tell_errors(links, stop))
+    except* OSError as unheard:
+        for error in unheard.exceptions:
+            click.echo(f"error: {error}", err=True)
+        sys.exit(FAILURE)
+
+
+async def _tell_errors(links: dict[str, Link], stop: asyncio.Event) -> None:
+    """Why a reader is not connected, whenever that changes."""
+    told = dict.fromkeys(links, "")
+    while not stop.is_set():
+        await asyncio.sleep(LOOK_S)
+        for name, link in links.items():
+            if link.error not in {"", told[name]}:
+                told[name] = link.error
+                click.echo(f"{name}: {link.error}", err=True)
+
+
+def _stopped_by_signal() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+def _load(folder: Path) -> settings.Site:
+    try:
+        return settings.load(folder)
     except settings.SettingsRefused as error:
         _refuse(str(error))
+
+
+def _site(folder: Path, names: Sequence[str]) -> tuple[settings.Site, list[str]]:
+    site = _load(folder)
     unknown = [name for name in names if name not in site.plcs]
     if unknown:
         raise click.BadParameter(f"{unknown[0]} has no [plc.{unknown[0]}]; there are: {', '.join(site.plcs)}")
@@ -136,10 +230,7 @@ def _site(folder: Path, names: Sequence[str]) -> tuple[settings.Site, list[str]]
 
 
 async def _run(lines: list[service.Line], clock: Clock, daemon: str) -> dict[str, dict[str, Any]]:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stop = _stopped_by_signal()
     gc.freeze()
     _tell("info", "started", lines=[line.runner.line for line in lines], daemon=daemon)
     done = await service.run(lines, clock, stop, _tell)

@@ -79,6 +79,22 @@ class Wire(Protocol):
         """Close it; what is not acknowledged is dropped."""
 
 
+class Tracker(Protocol):
+    """Who follows the items of a line."""
+
+    def entered(self, item: int, t_ns: int, now_ns: int) -> None:
+        """The PLC counted an item at `t_ns`."""
+
+    def left(self, item: int, t_ns: int) -> None:
+        """The item dropped or got lost."""
+
+    def distrust(self, now_ns: int) -> None:
+        """The PLC was away: what is on the belt is in doubt."""
+
+    def began(self, now_ns: int) -> None:
+        """The PLC has started again and forgotten its items."""
+
+
 OpenWire = Callable[[int, int], Wire]
 """(boot, first number that follows) -> a wire."""
 
@@ -126,7 +142,13 @@ class Runner:
     """
 
     def __init__(
-        self, line: str, open_wire: OpenWire, *, word_order: WordOrder = "big", silent_ns: int = SILENT_NS
+        self,
+        line: str,
+        open_wire: OpenWire,
+        *,
+        word_order: WordOrder = "big",
+        silent_ns: int = SILENT_NS,
+        tracker: Tracker | None = None,
     ) -> None:
         self.line = line
         self.host = HostSide(word_order)
@@ -134,6 +156,7 @@ class Runner:
         self.error = ""  # why the PLC is away; empty when it is not
         self.refusals: deque[Refuse] = deque(maxlen=16)
         self._open_wire = open_wire
+        self._tracker = tracker
         self._silent_ns = silent_ns
         self._wire: Wire | None = None
         self._plc_epoch = 0  # the PLC's, also while it is met anew
@@ -145,6 +168,7 @@ class Runner:
         self._diverts: deque[Divert] = deque()
         self._silent = False
         self._carried = 0
+        self._tracked_epoch = 0
 
     @property
     def link(self) -> Link:
@@ -196,7 +220,7 @@ class Runner:
         host = self.host
         void = host.void
         reports = host.receive(block, now_ns)
-        self.error = ""
+        was_away, self.error = bool(self.error), ""
         self.counts.exchanges += 1
         self.counts.void += host.void - void
         if host.epoch != self._plc_epoch:
@@ -205,12 +229,27 @@ class Runner:
             self.counts.void += len(self._diverts)
             self._diverts.clear()
         self._silent = host.silent_ns(now_ns) > self._silent_ns
+        if self._tracker and host.epoch != self._tracked_epoch:
+            self._tracked_epoch = host.epoch
+            self._tracker.began(now_ns)
+        elif self._tracker and was_away:
+            self._tracker.distrust(now_ns)
         for report in reports:
-            self._reads.append(Read(host.epoch, report.number, self._message(report, now_ns)))
+            message = self._message(report, now_ns)
+            self._reads.append(Read(host.epoch, report.number, message))
+            self._track(message, now_ns)
         self.counts.reports += len(reports)
         self._carried += len(reports)
         self._follow_epoch()
         self._post()
+
+    def _track(self, message: Message, now_ns: int) -> None:
+        if self._tracker is None:
+            return
+        if isinstance(message, Item):
+            self._tracker.entered(message.item, message.t_ns, now_ns)
+        elif isinstance(message, Discharge) and message.outcome != "passed":
+            self._tracker.left(message.item, message.t_ns)
 
     def failed(self, error: PortError) -> None:
         """An exchange failed."""

@@ -13,8 +13,12 @@ from plc_adapter.mailbox import SILENT_NS
 from plc_adapter.modbus import ModbusPort
 from plc_adapter.opcua import OpcUaPort
 from plc_adapter.port import Port
-from plc_adapter.runner import Link, Runner, Wire, drive
+from plc_adapter.runner import FLUSH_S, Runner, Wire, drive
+from plc_adapter.runner import Link as PlcLink
 from plc_adapter.s7 import S7Port
+from plc_adapter.scanner.gateway import Gateway
+from plc_adapter.scanner.link import Link
+from plc_adapter.scanner.settings import Scanner
 from plc_adapter.settings import S7, Modbus, OpcUa, Plc, Site
 from sorter.clock import Clock
 from sorter.wire.client import Client
@@ -22,6 +26,7 @@ from sorter.wire.keys import load_secret
 
 NS_PER_S: Final = 1_000_000_000
 WATCH_S: Final = 1.0
+READ_S: Final = 0.002  # between looks for what is decided of the readings
 
 Tell = Callable[..., None]
 """Called as tell("warning", what, line=…, …)."""
@@ -36,12 +41,21 @@ ALARMS: Final = {
 }
 
 
+class Readers(NamedTuple):
+    """The readers of a line: their connections by name, what makes scans of them, and its wire."""
+
+    gateway: Gateway
+    links: dict[str, Link]
+    wire: Client
+
+
 class Line(NamedTuple):
     """One line, ready to be driven."""
 
     runner: Runner
     port: Port
     poll_ns: int
+    readers: Readers | None  # None: its scanners speak to the daemon themselves
 
 
 def port_of(plc: Plc) -> Port:
@@ -69,7 +83,7 @@ def lines_of(site: Site, names: Iterable[str], clock: Clock) -> list[Line]:
 
 
 def _line(site: Site, name: str, plc: Plc, clock: Clock) -> Line:
-    key = _key(site.keys, f"plc-{name}.secret")
+    key = _key(site.keys, f"plc-{name}.secret", "plc")
 
     def open_wire(boot: int, first: int) -> Wire:
         return Client(
@@ -85,10 +99,30 @@ def _line(site: Site, name: str, plc: Plc, clock: Clock) -> Line:
 
     # A heart is watched in real time, also when the day goes faster.
     silent_ns = round(SILENT_NS / NS_PER_S / clock.real_s(1))
-    return Line(Runner(name, open_wire, word_order=plc.word_order, silent_ns=silent_ns), port_of(plc), plc.poll_ns)
+    readers = _readers(site, name, clock) if name in site.scanners else None
+    tracker = readers.gateway if readers else None
+    runner = Runner(name, open_wire, word_order=plc.word_order, silent_ns=silent_ns, tracker=tracker)
+    return Line(runner, port_of(plc), plc.poll_ns, readers)
 
 
-def _key(folder: Path | None, name: str) -> Path | None:
+def _readers(site: Site, name: str, clock: Clock) -> Readers:
+    client = f"scanner-{name}"
+    key = _key(site.keys, f"{client}.secret", "scanner")
+    wire = Client(site.wire.devices, role="scanner", client=client, line=name, key=key, now_ns=clock.now_ns)
+    heads = site.scanners[name]
+    gateway = Gateway(name, heads, site.tracking[name], wire.post)
+
+    def link(head: str, scanner: Scanner) -> Link:
+        return Link(
+            scanner,
+            lambda telegram: gateway.telegram(head, telegram, clock.now_ns()),
+            lambda _came: gateway.distrust(clock.now_ns()),
+        )
+
+    return Readers(gateway, {head: link(head, scanner) for head, scanner in heads.items()}, wire)
+
+
+def _key(folder: Path | None, name: str, role: str) -> Path | None:
     if folder is None:
         return None
     path = folder / name
@@ -96,25 +130,58 @@ def _key(folder: Path | None, name: str) -> Path | None:
         load_secret(path)
     except OSError as error:
         raise ValueError(
-            f"{path} cannot be read ({error.strerror}); have the hub's keeper make it, role plc"
+            f"{path} cannot be read ({error.strerror}); have the hub's keeper make it, role {role}"
         ) from error
     return path
 
 
 async def run(lines: list[Line], clock: Clock, stop: asyncio.Event, tell: Tell) -> dict[str, dict[str, Any]]:
-    """Drive all lines until `stop` is set; what each of them did, by name."""
+    """Drive all lines until `stop` is set; what each of them did, by name.
+
+    Raises OSError when a reader cannot be listened for.
+    """
     watch = asyncio.create_task(_watch(lines, tell))
     try:
         async with asyncio.TaskGroup() as group:
             for line in lines:
                 group.create_task(drive(line.runner, line.port, clock, line.poll_ns, stop))
+                if line.readers:
+                    group.create_task(_read(line.readers, clock, stop))
+                    for link in line.readers.links.values():
+                        group.create_task(link.run(stop))
+    except BaseExceptionGroup as group:
+        unheard, others = group.split(OSError)
+        if unheard is None or others is not None:
+            raise
+        raise OSError("\n".join(str(error) for error in unheard.exceptions)) from group
     finally:
         watch.cancel()
-    return {line.runner.line: asdict(line.runner.counts) for line in lines}
+    return {line.runner.line: figures_of(line) for line in lines}
+
+
+def figures_of(line: Line) -> dict[str, Any]:
+    """What a line's PLC and readers did, by name."""
+    readers = {"readers": line.readers.gateway.figures} if line.readers else {}
+    return {**asdict(line.runner.counts), **readers}
+
+
+async def _read(readers: Readers, clock: Clock, stop: asyncio.Event) -> None:
+    """Post what the readers' telegrams come to, until `stop` is set and the daemon's disk has it."""
+    while not stop.is_set():
+        readers.gateway.due(clock.now_ns())
+        readers.wire.poll()
+        await asyncio.sleep(READ_S)
+    for _ in range(round(FLUSH_S / READ_S)):
+        readers.wire.poll()
+        if not readers.wire.unacknowledged:
+            break
+        await asyncio.sleep(READ_S)
+    readers.wire.close()
 
 
 async def _watch(lines: list[Line], tell: Tell) -> None:
-    seen = [Seen(line, tell) for line in lines]
+    seen: list[Seen | SeenReader] = [Seen(line, tell) for line in lines]
+    seen += [SeenReader(line.readers, tell) for line in lines if line.readers]
     while True:
         for one in seen:
             one.look()
@@ -127,7 +194,7 @@ class Seen:
     def __init__(self, line: Line, tell: Tell) -> None:
         self._runner = line.runner
         self._tell = partial(tell, line=line.runner.line, plc=line.port.name)
-        self._link: tuple[Link, str] | None = None
+        self._link: tuple[PlcLink, str] | None = None
         self._epoch = 0
         self._deciding: bool | None = None
         self._told = dict.fromkeys(ALARMS, 0)
@@ -138,7 +205,7 @@ class Seen:
         link = (runner.link, runner.error)
         if link != self._link:
             self._link = link
-            calm = runner.link in (Link.TALKING, Link.MEETING)
+            calm = runner.link in (PlcLink.TALKING, PlcLink.MEETING)
             self._tell("info" if calm else "warning", f"the PLC is {runner.link}", error=runner.error)
         if runner.host.epoch not in (0, self._epoch):
             self._epoch = runner.host.epoch
@@ -160,3 +227,24 @@ class Seen:
             if count > self._told[name]:
                 self._tell("warning", sentence, alarm=name, new=count - self._told[name], total=count)
                 self._told[name] = count
+
+
+class SeenReader:
+    """What was told of a line's readers; `look` tells what is new."""
+
+    def __init__(self, readers: Readers, tell: Tell) -> None:
+        self._readers = readers
+        self._tell = partial(tell, line=readers.gateway.line)
+        self._errors = {name: link.error for name, link in readers.links.items()}
+
+    def look(self) -> None:
+        """Compare with the last time."""
+        for name, link in self._readers.links.items():
+            if link.error != self._errors[name]:
+                self._errors[name] = link.error
+                level, what = ("warning", "the reader is away") if link.error else ("info", "the reader is connected")
+                self._tell(level, what, reader=name, error=link.error)
+        for sentence in self._readers.gateway.news():
+            self._tell("warning", "a reading is missing or does not fit", detail=sentence)
+        for refusal in self._readers.wire.refusals():
+            self._tell("warning", "the daemon refused a scan", error=refusal.error, detail=refusal.detail)

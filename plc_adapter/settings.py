@@ -7,6 +7,8 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from plc_adapter.mailbox import BLOCK_BYTES, BLOCK_WORDS, WordOrder
+from plc_adapter.scanner.pairing import Tracking
+from plc_adapter.scanner.settings import Scanner, ScannerRefused, resolve
 from sorter import limits
 
 FILE_NAME: Final = "site.toml"
@@ -79,12 +81,16 @@ class Site(NamedTuple):
     wire: Wire
     keys: Path | None
     plcs: dict[str, Plc]  # line name -> its PLC, in the order of site.toml
+    scanners: dict[str, dict[str, Scanner]]  # line name -> its readers by name, in the order of site.toml
+    tracking: dict[str, Tracking]  # line name -> how its readings find their items; each line with readers has one
 
 
 class _File(msgspec.Struct):
     wire: Wire = Wire()
     line: dict[str, Any] = {}
     plc: dict[str, Any] = {}
+    scanner: dict[str, Any] = {}
+    tracking: dict[str, Any] = {}
 
 
 def load(folder: Path) -> Site:
@@ -109,9 +115,54 @@ def load(folder: Path) -> Site:
         faults.append(f'[wire] devices: "{file.wire.devices}" is not an address; write tcp://127.0.0.1:5570')
     if not file.plc:
         faults.append('there is no PLC; add a section such as [plc.L1] with host = "127.0.0.1"')
+    scanners = _scanners(file, faults)
+    tracking = _tracking(file, scanners, faults)
     if faults:
         raise SettingsRefused("\n".join(f"{path}: {fault}" for fault in faults))
-    return Site(file.wire, folder / file.wire.keys if file.wire.keys else None, plcs)
+    keys = folder / file.wire.keys if file.wire.keys else None
+    return Site(file.wire, keys, plcs, scanners, tracking)
+
+
+def _scanners(file: _File, faults: list[str]) -> dict[str, dict[str, Scanner]]:
+    """The readers of each line; `faults` gets what is wrong."""
+    found: dict[str, dict[str, Scanner]] = {}
+    listening: dict[tuple[str, int], str] = {}  # address -> who is to send there
+    for name, section in file.scanner.items():
+        try:
+            scanner = resolve(section)
+        except ScannerRefused as refused:
+            faults += [f"[scanner.{name}] {fault}" for fault in refused.faults]
+            continue
+        if scanner.line not in file.plc:
+            faults.append(f"[scanner.{name}] line: there is no [plc.{scanner.line}] whose items it could read")
+        if scanner.role == "server":
+            first = listening.setdefault((scanner.host, scanner.port), name)
+            if first != name:
+                faults.append(
+                    f"[scanner.{name}] port: {scanner.port} is where [scanner.{first}] is listened for; write another"
+                )
+        found.setdefault(scanner.line, {})[name] = scanner
+    return found
+
+
+def _tracking(file: _File, scanners: dict[str, dict[str, Scanner]], faults: list[str]) -> dict[str, Tracking]:
+    """How readings find their items on each line with readers; `faults` gets what is wrong."""
+    found = {}
+    for line in dict.fromkeys([*file.tracking, *scanners]):
+        if line not in scanners:
+            faults.append(f"[tracking.{line}] no reader is of this line; add a [scanner.NAME] or drop the section")
+            continue
+        if line not in file.tracking:
+            faults.append(f"[tracking.{line}] is missing; write travel_ms, from the PLC's sensor to the reader")
+            continue
+        try:
+            tracking = msgspec.convert(file.tracking[line], Tracking)
+        except msgspec.ValidationError as error:
+            faults.append(f"[tracking.{line}] {_with_key(error)}")
+            continue
+        faults += [f"[tracking.{line}] {fault}" for fault in tracking.faults()]
+        found[line] = tracking
+    return found
 
 
 def _with_key(error: Exception) -> str:

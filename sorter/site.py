@@ -42,7 +42,7 @@ class Belt(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, rename={"belts": "line"}):
-    """A whole site.toml as written. `plc` belongs to the adapter, which checks it itself."""
+    """A whole site.toml as written. `plc`, `scanner` and `tracking` belong to the adapter, which checks them."""
 
     name: str
     belts: dict[str, Belt]
@@ -53,6 +53,8 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, rename={
     ledger: str = "ledger"
     wire: Wire = Wire()
     plc: dict[str, Any] = {}
+    scanner: dict[str, Any] = {}
+    tracking: dict[str, Any] = {}
 
 
 class Site(NamedTuple):

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 
 from sorter.wire import frames
-from sorter.wire.frames import Ack, AnyMessage, Chute, Discharge, Divert, Hello, Item, Ping, Pong, Refuse, Welcome
+from sorter.wire.frames import Ack, AnyMessage, Chute, Discharge, Divert, Hello, Item, Ping, Pong, Refuse, Scan, Welcome
 from sorter.wire.session import OutboxFull, Session
 
-Message = Item | Discharge | Chute | Ping
+Message = Item | Discharge | Chute | Scan | Ping
 
 
 class OneLineDaemon:
@@ -35,7 +35,7 @@ class OneLineDaemon:
             return [Welcome(plan=1, t_ns=self.now_ns(), seq=self.last[boot])]
         if isinstance(message, Ping) and message.seq is None:
             return [Pong(t_ns=message.t_ns)]
-        assert isinstance(message, Item | Discharge | Chute | Ping)
+        assert isinstance(message, Message)
         assert message.seq is not None
         assert message.seq <= self.last[boot] + 1, "a gap would hold back the line for ever"
         if message.seq == self.last[boot] + 1:

@@ -89,7 +89,7 @@ class Hall:
         if not self.plc.port:
             await self.plc.start()
         plc = Modbus(host="127.0.0.1", port=self.plc.port)
-        site = Site(Wire(self._daemon.address), None, {"L1": plc})
+        site = Site(Wire(self._daemon.address), None, {"L1": plc}, scanners={}, tracking={})
         self._stop = asyncio.Event()
         lines = service.lines_of(site, ["L1"], Clock())
         self._task = asyncio.create_task(service.run(lines, Clock(), self._stop, self.told))

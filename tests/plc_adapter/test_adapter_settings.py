@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from plc_adapter.scanner.pairing import Tracking
+from plc_adapter.scanner.settings import Scanner
 from plc_adapter.settings import Modbus, SettingsRefused, load
 
 GOOD = """
@@ -73,6 +75,69 @@ def test_what_is_wrong_is_told_by_its_key(tmp_path: Path, old: str, new: str, to
     with pytest.raises(SettingsRefused) as refused:
         load(site(tmp_path, GOOD.replace(old, new, 1)))
     assert told in str(refused.value)
+
+
+READERS = (
+    GOOD
+    + """
+[scanner.side]
+line = "L1"
+host = "10.0.0.21"
+port = 2112
+[scanner.top]
+line = "L1"
+maker = "sick"
+role = "server"
+host = "0.0.0.0"
+port = 2113
+[tracking.L1]
+travel_ms = 800
+window_ms = 40
+by = "id"
+"""
+)
+
+
+def test_readers_stand_by_their_line_in_the_order_of_the_file(tmp_path: Path) -> None:
+    read = load(site(tmp_path, READERS))
+    assert list(read.scanners) == ["L1"]
+    assert list(read.scanners["L1"]) == ["side", "top"]
+    assert read.scanners["L1"]["side"] == Scanner(line="L1", host="10.0.0.21", port=2112)
+    assert read.scanners["L1"]["top"].framing == "stx_etx"
+    assert read.tracking == {"L1": Tracking(travel_ms=800, window_ms=40, by="id")}
+    plain = load(site(tmp_path, GOOD))
+    assert (plain.scanners, plain.tracking) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("port = 2112", "port = 0", "[scanner.side] port: 0 is not a TCP port"),
+        ("port = 2112", "prot = 2112", "[scanner.side] prot: there is no such key"),
+        ("[scanner.side]", "[scanner]\nside = 7\n[x]", "[scanner.side] this is no section; write [scanner.NAME]"),
+        ('[scanner.side]\nline = "L1"', '[scanner.side]\nline = "L9"', "[scanner.side] line: there is no [plc.L9]"),
+        ("port = 2113", "port = 2113\ndelay_ms = 5", "[scanner.top] delay_ms: there is no such key"),
+        ("travel_ms = 800\n", "", "[tracking.L1] Object missing required field `travel_ms`"),
+        ("travel_ms = 800", "travel_ms = -1", "[tracking.L1] travel_ms: -1.0 must be 0 to"),
+        ("window_ms = 40", 'heads = ["top"]', "[tracking.L1] Object contains unknown field `heads`"),
+        ('by = "id"', 'by = "sight"', "[tracking.L1] by: Invalid enum value 'sight'"),
+        ("[tracking.L1]", "[tracking.L2]", "[tracking.L2] no reader is of this line"),
+        ("[tracking.L1]", "[tracking.L2]", "[tracking.L1] is missing; write travel_ms"),
+    ],
+)
+def test_what_is_wrong_with_readers_is_told_by_its_key(tmp_path: Path, old: str, new: str, told: str) -> None:
+    assert old in READERS
+    with pytest.raises(SettingsRefused) as refused:
+        load(site(tmp_path, READERS.replace(old, new, 1)))
+    assert told in str(refused.value)
+
+
+def test_two_readers_cannot_send_to_one_port(tmp_path: Path) -> None:
+    twice = READERS.replace('host = "10.0.0.21"\nport = 2112', 'role = "server"\nhost = "0.0.0.0"\nport = 2113')
+    with pytest.raises(SettingsRefused) as refused:
+        load(site(tmp_path, twice))
+    (told,) = str(refused.value).splitlines()
+    assert "[scanner.top] port: 2113 is where [scanner.side] is listened for" in told
 
 
 def test_every_fault_is_told_at_once(tmp_path: Path) -> None:

@@ -16,6 +16,25 @@ MS = 1_000_000
 S = 1000 * MS
 
 
+class Noted:
+    """A tracker that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[object, ...]] = []
+
+    def entered(self, item: int, t_ns: int, now_ns: int) -> None:
+        self.told.append(("entered", item, t_ns, now_ns))
+
+    def left(self, item: int, t_ns: int) -> None:
+        self.told.append(("left", item, t_ns))
+
+    def distrust(self, now_ns: int) -> None:
+        self.told.append(("distrust", now_ns))
+
+    def began(self, now_ns: int) -> None:
+        self.told.append(("began", now_ns))
+
+
 class Floor:
     """One line with all its parts, stepped by hand. The PLC keeps what its ring has no room for."""
 
@@ -30,7 +49,8 @@ class Floor:
         self.items = 0
 
     def new_runner(self) -> Runner:
-        return Runner("L1", self.daemon.open)
+        self.tracker = Noted()
+        return Runner("L1", self.daemon.open, tracker=self.tracker)
 
     def report(self, kind: Kind, item: int, point: int = 101, value: int = 0) -> None:
         self.pending.append((kind, item, point, value))
@@ -426,3 +446,40 @@ def test_whatever_fails_all_is_on_disk_once_or_counted(steps: list[str]) -> None
     assert len(seen) + pings == len(floor.reported[last])
     assert seen[-1] == floor.items
     assert floor.runner.unacknowledged == 0
+
+
+def test_who_follows_the_items_is_told_of_each_once_with_its_time() -> None:
+    floor = met()
+    ((began, _),) = floor.tracker.told
+    assert began == "began"
+    floor.tracker.told.clear()
+    at_ms = floor.now_ns // MS
+    floor.plc.report(Kind.ITEM, 5, 3, 0, at_ms)
+    floor.plc.report(Kind.DISCHARGE, 5, 101, Discharged.PASSED, at_ms + 2)
+    floor.plc.report(Kind.DISCHARGE, 5, 101, Discharged.DROPPED, at_ms + 4)
+    floor.plc.report(Kind.DISCHARGE, 6, NONE_16, Discharged.LOST, at_ms + 6)
+    floor.trips(4)
+    assert floor.tracker.told == [
+        ("entered", 5, at_ms * MS, (at_ms + 10) * MS),
+        ("left", 5, (at_ms + 4) * MS),
+        ("left", 6, (at_ms + 6) * MS),
+    ]
+
+
+def test_a_plc_that_was_away_is_not_trusted_and_a_new_one_begins_anew() -> None:
+    floor = met()
+    floor.tracker.told.clear()
+    floor.port.broken = True
+    floor.trips(3)
+    assert floor.tracker.told == []
+    floor.port.broken = False
+    floor.plc.report(Kind.ITEM, 5, 3, 0, floor.now_ns // MS)
+    floor.trip()
+    assert [told[0] for told in floor.tracker.told] == ["distrust", "entered"]
+    floor.tracker.told.clear()
+    floor.plc = PlcSide(8)
+    floor.port = LoopbackPort(floor.plc, floor.told.extend, lambda: floor.now_ns)
+    floor.trips(5)
+    floor.plc.report(Kind.ITEM, 5, 3, 0, floor.now_ns // MS)
+    floor.trips(2)
+    assert [told[0] for told in floor.tracker.told] == ["began", "entered"]
