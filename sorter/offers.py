@@ -6,12 +6,13 @@ What was handed over counts only whole and by its hash; until then nothing has c
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from sorter import limits
 from sorter.core.prepared import hold_together
 from sorter.core.step import ready
-from sorter.records import Names, SortPlan, plan_from_bytes
+from sorter.records import Names, SortPlan, Unpacking
 from sorter.wire.frames import Refuse
 
 _KEPT: Final = ("carriers", "stations", "townships", "services", "lanes", "lines", "chutes")
@@ -25,19 +26,53 @@ class Offered(NamedTuple):
 
 
 class _Handing:
-    """What is here of one plan."""
+    """What is here of one plan: a little is done in each turn, so that no parcel waits long for any of them."""
 
     def __init__(self, digest: str) -> None:
         self.digest = digest
         self.data = bytearray()
-        self.whole: Offered | Refuse | None = None  # once all of it is here
         self._hash = hashlib.sha256()
+        self._unpacking = Unpacking()
+        self._sort_plan: SortPlan | None = None  # read; once all of it is here
+        self._fault: Refuse | None = None  # why it is no plan
+
+    @property
+    def is_whole(self) -> bool:
+        return self._hash.hexdigest() == self.digest
 
     def add(self, part: bytes) -> None:
         self.data += part
         self._hash.update(part)
-        if self._hash.hexdigest() == self.digest:
-            self.whole = _made_ready(bytes(self.data))
+        if self._fault is None:
+            self._fault = self._try(lambda: self._unpacking.add(part))
+        if self._fault is None and self.is_whole:
+            self._fault = self._try(self._read)
+
+    def offered(self) -> Offered | Refuse:
+        """The plan, which is whole, made ready for the core."""
+        sort_plan = self._sort_plan
+        if self._fault is None and sort_plan is not None:
+            self._fault = self._try(lambda: _make_ready(sort_plan))
+        if self._fault is not None:
+            return self._fault
+        assert sort_plan is not None, "what is whole and no fault was read"
+        return Offered(sort_plan, bytes(self.data))
+
+    def _read(self) -> None:
+        self._sort_plan = self._unpacking.plan()
+
+    @staticmethod
+    def _try(work: Callable[[], None]) -> Refuse | None:
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 # whatever bytes came, the daemon goes on by the plan it has
+            return Refuse(error="bad_plan", detail=f"this plan cannot sort: {type(error).__name__} {error}"[:300])
+        return None
+
+
+def _make_ready(sort_plan: SortPlan) -> None:
+    hold_together(sort_plan)
+    ready(sort_plan.plan)
 
 
 class Offers:
@@ -49,8 +84,7 @@ class Offers:
     def part(self, args: dict[str, Any]) -> dict[str, Any] | Refuse:
         """Keep `part`, the bytes from `at` on of the plan whose sha256 is `digest`; tells how many there are now.
 
-        Byte 0 begins anew; a part that does not follow changes nothing. The last one makes the plan
-        ready at once, so that the turn in which it takes force is a short one.
+        Byte 0 begins anew; a part that does not follow changes nothing.
         """
         digest, at, part = args.get("digest"), args.get("at"), args.get("part")
         if not isinstance(digest, str) or not isinstance(part, bytes) or type(at) is not int:
@@ -70,11 +104,11 @@ class Offers:
 
         A refusal keeps the parts: whoever handed them over may go on or begin anew.
         """
-        whole = self._now.whole
-        if whole is None:
+        if not self._now.is_whole:
             kept = len(self._now.data)
             sentence = f"{kept} bytes are here and their hash is not that of the plan; hand the plan over again"
             return Refuse(error="hash_mismatch", detail=sentence)
+        whole = self._now.offered()
         if isinstance(whole, Refuse):
             return whole
         found = whole.sort_plan.version
@@ -85,16 +119,6 @@ class Offers:
             return Refuse(error="stale_plan", detail="another plan took force meanwhile; compile for its names again")
         self._now = _Handing("")
         return whole
-
-
-def _made_ready(data: bytes) -> Offered | Refuse:
-    try:
-        sort_plan = plan_from_bytes(data)
-        hold_together(sort_plan)
-        ready(sort_plan.plan)
-    except Exception as error:  # noqa: BLE001 # whatever bytes came, the daemon goes on by the plan it has
-        return Refuse(error="bad_plan", detail=f"this plan cannot sort: {type(error).__name__} {error}"[:300])
-    return Offered(sort_plan, data)
 
 
 def _keeps(new: Names, old: Names) -> bool:

@@ -350,19 +350,50 @@ def plan_from_bytes(data: bytes) -> SortPlan:
 
     Raises ValueError when `data` is no plan, or would take too much memory.
     """
-    try:
-        plain = _unpacked(data)
-        [length] = _LENGTH.unpack_from(plain)
-        at = _LENGTH.size + length
-        texts = json.loads(plain[_LENGTH.size : at])
-        arrays: dict[str, NDArray[Any]] = {}
-        for name, told, shape in texts["arrays"]:
-            dtype, at = descr_to_dtype(told), at + -at % _ALIGNED
-            arrays[name] = np.frombuffer(plain, dtype, math.prod(shape), at).reshape(shape)
-            at += arrays[name].nbytes
-        return SortPlan(str(texts["version"]), _unflat("plan", Plan, arrays), _names(texts["names"]))
-    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, struct.error, zlib.error) as error:
-        raise ValueError(f"these {len(data)} bytes are not a compiled sort plan: {error}") from error
+    unpacking = Unpacking()
+    unpacking.add(data)
+    return unpacking.plan()
+
+
+class Unpacking:
+    """The bytes of a plan, unpacked as they come."""
+
+    def __init__(self) -> None:
+        self._plain = bytearray()
+        self._stream = zlib.decompressobj()
+
+    def add(self, part: bytes) -> None:
+        """The next bytes. Raises ValueError when they are of no plan, or would take too much memory."""
+        room = limits.PLAN_UNPACKED_MAX - len(self._plain)
+        try:
+            self._plain += self._stream.decompress(part, room + 1)
+        except zlib.error as error:
+            raise ValueError(f"these bytes are not a compiled sort plan: {error}") from error
+        if len(self._plain) > limits.PLAN_UNPACKED_MAX:
+            raise ValueError(
+                f"these bytes are not a compiled sort plan: they unpack to over {limits.PLAN_UNPACKED_MAX >> 20} MB"
+            )
+
+    def plan(self) -> SortPlan:
+        """The plan, once all has come. Raises ValueError when it is none."""
+        if not self._stream.eof:
+            raise ValueError("these bytes are not a compiled sort plan: they are cut short")
+        try:
+            return _sort_plan(bytes(self._plain))
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError, struct.error) as error:
+            raise ValueError(f"these bytes are not a compiled sort plan: {error}") from error
+
+
+def _sort_plan(plain: bytes) -> SortPlan:
+    [length] = _LENGTH.unpack_from(plain)
+    at = _LENGTH.size + length
+    texts = json.loads(plain[_LENGTH.size : at])
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, told, shape in texts["arrays"]:
+        dtype, at = descr_to_dtype(told), at + -at % _ALIGNED
+        arrays[name] = np.frombuffer(plain, dtype, math.prod(shape), at).reshape(shape)
+        at += arrays[name].nbytes
+    return SortPlan(str(texts["version"]), _unflat("plan", Plan, arrays), _names(texts["names"]))
 
 
 _LENGTH: Final = struct.Struct("<I")
@@ -376,15 +407,6 @@ def _names(told: dict[str, list[Any]]) -> Names:
         if not all(type(value) is kind for value in values):
             raise ValueError(f"names.{key} are not all {kind.__name__}")
     return names
-
-
-def _unpacked(data: bytes) -> bytes:
-    """Raises ValueError when it is cut short, or more than any plan has."""
-    stream = zlib.decompressobj()
-    plain = stream.decompress(data, limits.PLAN_UNPACKED_MAX)
-    if not stream.eof:
-        raise ValueError(f"unpacked it is cut short, or over {limits.PLAN_UNPACKED_MAX >> 20} MB")
-    return plain
 
 
 _PARTS: Final[dict[str, type[Any]]] = {"waybills": Waybills, "table": Table, "sort_codes": SortCodes}

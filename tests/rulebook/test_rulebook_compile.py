@@ -276,6 +276,17 @@ def test_a_plan_without_rows_survives_its_bytes(sort_plan: SortPlan) -> None:
     assert_equal(records.plan_from_bytes(records.plan_to_bytes(sort_plan._replace(plan=plan))).plan, plan)
 
 
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_a_plan_is_unpacked_as_its_bytes_come(sort_plan: SortPlan, size: int) -> None:
+    data = records.plan_to_bytes(sort_plan)
+    unpacking = records.Unpacking()
+    for at in range(0, len(data), size):
+        with pytest.raises(ValueError, match="cut short"):
+            unpacking.plan()
+        unpacking.add(data[at : at + size])
+    assert_equal(unpacking.plan().plan, sort_plan.plan)
+
+
 def test_bytes_that_are_no_plan_are_refused_in_words(sort_plan: SortPlan, monkeypatch: pytest.MonkeyPatch) -> None:
     data = records.plan_to_bytes(sort_plan)
     plain = zlib.decompress(data)
