@@ -4,7 +4,6 @@
 """
 
 import csv
-import os
 import sys
 import time
 from contextlib import closing
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Final
 
 from sorter import publishing
-from sorter.publish_cli import NICENESS
 from sorter.publishing import Order
 from sorter.site import load
 from sorter.wire.control import Control
@@ -34,7 +32,7 @@ def main() -> None:
     So the row of a decision tells whose rows decided it.
     """
     site, delay_s, period_s = load(Path(sys.argv[1])), *map(float, sys.argv[2:])
-    os.nice(NICENESS)
+    publishing.give_way()
     time.sleep(delay_s)
     table = site.rules / "rules.csv"
     header, *rows = csv.reader(table.read_text(encoding="utf-8-sig").splitlines())

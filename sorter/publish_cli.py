@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -25,7 +24,6 @@ from sorter.terminal import account, control, json_option, language_option, refu
 from sorter.wire.control import Control, is_listened_at
 from sorter.words import local
 
-NICENESS: Final = 10  # a plan is compiled beside a belt that runs
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 
 _IN_FORCE: Final = Sentence("方案 {version} 已启用（历史第{number}号）", "plan {version} is in force (number {number})")
@@ -219,7 +217,7 @@ def rollback(version: str, why: str, folder: Path, language: Language, as_json: 
 
 def carry_through(folder: Path, language: Language, act: Callable[[Hub], Act], *, as_json: bool) -> None:
     """Do an act, bring what is due to the daemon, and tell what sorts now and what comes next."""
-    os.nice(NICENESS)
+    publishing.give_way()
     with refusals(language):
         site = load_site(folder)
         with closing(Hub(site)) as hub:

@@ -7,6 +7,7 @@ the history alone; the daemon is told, and a daemon that is down reads the same 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -91,6 +92,15 @@ class Due(NamedTuple):
 
 class NotTaken(Declined):
     """The daemon did not take a plan; what was noted in the history stays noted."""
+
+
+def give_way() -> None:
+    """Compile beside a belt that runs: this process has the processor only while nobody else wants it.
+
+    Being merely nice is not enough: the kernel lets a nice process finish its slice of some
+    milliseconds before the daemon that has just been woken by a scan.
+    """
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def source(site: Site, name: str, clock: Callable[[], int]) -> Book:

@@ -15,7 +15,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from sorter.publishing import Due, Turn, Wanted, hand_over, stored
+from sorter.publishing import Due, Turn, Wanted, give_way, hand_over, stored
 from sorter.reasons import Declined
 from sorter.rulebook import Rejected
 from sorter.rulebook.compile import version
@@ -29,7 +29,6 @@ log = logging.getLogger("sorter.timetable")
 LOOK_S: Final = 0.25
 AGAIN_S: Final = 2.0
 ANSWER_S: Final = 10.0
-NICENESS: Final = 10
 AHEAD_NS: Final = 60 * 10**9
 READ_MAX: Final = 4  # rule sets kept in memory
 
@@ -107,7 +106,7 @@ def main() -> None:
     asked: list[signal.Signals] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda got, _: asked.append(signal.Signals(got)))
-    os.nice(NICENESS)
+    give_way()
     timetable = Timetable(load(arguments.site))
     while not asked and os.getppid() == arguments.parent:
         time.sleep(timetable.look())
