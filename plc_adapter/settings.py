@@ -148,8 +148,9 @@ def _scanners(file: _File, faults: list[str]) -> dict[str, dict[str, Scanner]]:
 def _tracking(file: _File, scanners: dict[str, dict[str, Scanner]], faults: list[str]) -> dict[str, Tracking]:
     """How readings find their items on each line with readers; `faults` gets what is wrong."""
     found = {}
+    meant = [section.get("line") for section in file.scanner.values() if isinstance(section, dict)]
     for line in dict.fromkeys([*file.tracking, *scanners]):
-        if line not in scanners:
+        if line not in meant:
             faults.append(f"[tracking.{line}] no reader is of this line; add a [scanner.NAME] or drop the section")
             continue
         if line not in file.tracking:

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,14 +19,9 @@ from sorter.clock import Clock
 from sorter.records import Kind
 from tests.plc_adapter.modbus_plc import ModbusPlc
 from tests.plc_adapter.router_daemon import RouterDaemon
+from tests.system.hubs import free_port
 
 SETTLE_S = 20.0
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @pytest.fixture

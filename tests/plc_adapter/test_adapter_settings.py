@@ -113,6 +113,11 @@ def test_readers_stand_by_their_line_in_the_order_of_the_file(tmp_path: Path) ->
     ("old", "new", "told"),
     [
         ("port = 2112", "port = 0", "[scanner.side] port: 0 is not a TCP port"),
+        (
+            '[scanner.side]\nline = "L1"',
+            "[scanner.side]\nline = [1]",
+            "[scanner.side] line: Expected `str`, got `array`",
+        ),
         ("port = 2112", "prot = 2112", "[scanner.side] prot: there is no such key"),
         ("[scanner.side]", "[scanner]\nside = 7\n[x]", "[scanner.side] this is no section; write [scanner.NAME]"),
         ('[scanner.side]\nline = "L1"', '[scanner.side]\nline = "L9"', "[scanner.side] line: there is no [plc.L9]"),
@@ -138,6 +143,13 @@ def test_two_readers_cannot_send_to_one_port(tmp_path: Path) -> None:
         load(site(tmp_path, twice))
     (told,) = str(refused.value).splitlines()
     assert "[scanner.top] port: 2113 is where [scanner.side] is listened for" in told
+
+
+def test_a_refused_reader_is_still_the_reader_of_its_line(tmp_path: Path) -> None:
+    faulty = READERS.replace("port = 2112", "port = 0").replace("port = 2113", "port = 0")
+    with pytest.raises(SettingsRefused) as refused:
+        load(site(tmp_path, faulty))
+    assert [line.split("] ")[1][:5] for line in str(refused.value).splitlines()] == ["port:", "port:"]
 
 
 def test_every_fault_is_told_at_once(tmp_path: Path) -> None:

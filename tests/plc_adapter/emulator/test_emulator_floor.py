@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 import sqlite3
 from pathlib import Path
 from typing import Any, cast
@@ -24,15 +23,10 @@ from sorter.ledger.schema import SCHEMA
 from sorter.records import NONE_16, Discharge, Kind
 from sorter.wire import frames
 from sorter.wire.frames import Ack, AnyMessage, Hello, Ping, Pong, Scan, Welcome
+from tests.system.hubs import free_port
 
 NS = 1_000_000_000
 ITEMS = 60
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 class SteppedClock:

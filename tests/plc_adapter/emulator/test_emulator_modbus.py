@@ -1,7 +1,6 @@
 """The PLC program over real sockets: what a Modbus master may do, and what a silent host brings about."""
 
 import asyncio
-import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,6 +26,7 @@ from plc_adapter.mailbox import (
 from plc_adapter.modbus import ModbusPort
 from plc_adapter.settings import Modbus
 from sorter.records import NONE_16, Kind
+from tests.system.hubs import free_port
 
 START_NS = 1_794_344_400 * NS_PER_S
 
@@ -39,12 +39,6 @@ class SteppedClock:
 
     def now_ns(self) -> int:
         return self.ns
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def plant_of(parcels: int) -> Plant:

@@ -1,7 +1,6 @@
 """The PLC program as a real OPC UA server: asked anew for each read, reached by each write, and what it refuses."""
 
 import asyncio
-import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,6 +21,7 @@ from plc_adapter.service import port_of
 from plc_adapter.settings import OpcUa
 from sorter.clock import Clock
 from sorter.records import NONE_16, Kind
+from tests.system.hubs import free_port
 
 START_NS = 1_794_344_400 * NS_PER_S
 WORDS = [0] * BLOCK_WORDS
@@ -36,12 +36,6 @@ class SteppedClock:
 
     def now_ns(self) -> int:
         return self.ns
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def plant_of(parcels: int) -> Plant:

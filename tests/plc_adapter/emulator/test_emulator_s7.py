@@ -1,7 +1,6 @@
 """The PLC program over real sockets as S7: what a client may do to the data blocks, and in whose thread it happens."""
 
 import asyncio
-import socket
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -24,6 +23,7 @@ from plc_adapter.service import port_of
 from plc_adapter.settings import S7
 from sorter.clock import Clock
 from sorter.records import NONE_16, Kind
+from tests.system.hubs import free_port
 
 START_NS = 1_794_344_400 * NS_PER_S
 MARK = bytes.fromhex("48530001")
@@ -73,12 +73,6 @@ class Recorder(PlcProgram):
         self.threads.add(threading.get_ident())
         self.written.append(block)
         super().write(block, now_ns, real_ns)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def plant_of(parcels: int) -> Plant:
