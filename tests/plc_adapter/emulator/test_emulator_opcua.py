@@ -11,7 +11,7 @@ from asyncua.client.client import Client
 from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.uaerrors import BadOutOfRange, BadTypeMismatch, BadUserAccessDenied
 
-from plc_adapter.emulator.emulate import face_of
+from plc_adapter.emulator.line import face_of
 from plc_adapter.emulator.opcua_face import OpcUaFace
 from plc_adapter.emulator.plant import NS_PER_S, Belt, Chute, Faults, Load, Plant
 from plc_adapter.emulator.plc import PlcProgram

@@ -12,7 +12,7 @@ from snap7 import AsyncClient
 from snap7.error import S7Error
 
 from plc_adapter import s7 as dialect
-from plc_adapter.emulator.emulate import face_of
+from plc_adapter.emulator.line import face_of
 from plc_adapter.emulator.plant import NS_PER_S, Belt, Chute, Faults, Load, Plant
 from plc_adapter.emulator.plc import PlcProgram
 from plc_adapter.emulator.s7_face import S7Face

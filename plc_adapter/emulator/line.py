@@ -1,0 +1,143 @@
+"""One emulated line: its parcels, its plant, its PLC with a face to the network, and its scanner."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import Any, Protocol
+
+from plc_adapter.emulator import traffic
+from plc_adapter.emulator.modbus_face import ModbusFace
+from plc_adapter.emulator.plant import Plant
+from plc_adapter.emulator.plc import PlcProgram
+from plc_adapter.emulator.s7_face import S7Face
+from plc_adapter.emulator.site import Site
+from plc_adapter.emulator.traffic import Day, Parcel
+from plc_adapter.settings import S7, Modbus, OpcUa, Plc
+from sorter.clock import Clock
+from sorter.limits import RESEND_MAX
+from sorter.wire.client import Client
+from sorter.wire.frames import Scan
+
+
+class Face(Protocol):
+    """An emulated PLC's server."""
+
+    requests: int  # answered so far
+
+    async def start(self) -> None:
+        """Listen. Raises OSError with the address when it is taken."""
+
+    async def stop(self) -> None:
+        """Close the socket and its connections."""
+
+
+def face_of(program: PlcProgram, plc: Plc, clock: Clock) -> Face:
+    """The face that a section of site.toml names. Raises ValueError when its package is not installed."""
+    if isinstance(plc, Modbus):
+        return ModbusFace(program, plc, clock.now_ns)
+    if isinstance(plc, S7):
+        return S7Face(program, plc, clock.now_ns)
+    assert isinstance(plc, OpcUa)
+    try:
+        from plc_adapter.emulator.opcua_face import OpcUaFace  # noqa: PLC0415 # an extra, and slow to import
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            "OPC UA needs a package that is not installed; run: pip install 'hub-sorter[opcua]'"
+        ) from error
+    return OpcUaFace(program, plc, clock.now_ns)
+
+
+class Line:
+    """One line: its parcels, its plant, its PLC and its scanner."""
+
+    def __init__(self, site: Site, name: str, day: Day, seed: int, clock: Clock) -> None:
+        self.name = name
+        self.parcels = day.of_line(name)
+        start_ns = max(day.opens_ns, clock.now_ns())
+        load = traffic.load_of(self.parcels)
+        self.plant = Plant(
+            site.belts[name],
+            site.chutes_of(name),
+            load,
+            seed,
+            start_ns=start_ns,
+            epoch=int(time.time()),  # one used before would make the daemon take new reports for repeats
+        )
+        self.program = PlcProgram(self.plant, site.plcs[name].word_order, self._told)
+        self.face = face_of(self.program, site.plcs[name], clock)
+        self.latency_ns: list[int] = []
+        self.scans = 0
+        key = site.keys / f"scanner-{name}.secret" if site.keys else None
+        self._client = Client(
+            site.devices, role="scanner", line=name, client=f"scanner-{name}", key=key, now_ns=clock.now_ns
+        )
+        self._sent_ns: dict[int, int] = {}
+        self._waiting: deque[Scan] = deque()
+
+    @property
+    def settled(self) -> bool:
+        """Every parcel dropped, every scan on the daemon's disk, every report taken by the host."""
+        return self.plant.done and not self.unacknowledged and not self.program.unread
+
+    @property
+    def unacknowledged(self) -> int:
+        """Scans that are not known to be on the daemon's disk."""
+        return len(self._waiting) + int(self._client.unacknowledged)
+
+    def step(self, now_ns: int) -> None:
+        """Move the belt and send what the scanner read: all of it in one frame."""
+        self.program.cycle(now_ns, time.monotonic_ns())
+        scans = self.plant.scans
+        if scans:
+            self._waiting.extend(self._message(scan.t_ns, scan.item, scan.parcel, scan.lap) for scan in scans)
+            self.scans += len(scans)
+            scans.clear()
+        while self._waiting and self._client.unacknowledged < RESEND_MAX:
+            message = self._waiting.popleft()
+            self._sent_ns[message.item] = time.monotonic_ns()
+            self._client.post(message)
+        self._client.poll()
+
+    def close(self) -> None:
+        """Let go of the daemon."""
+        self._client.close()
+
+    def truths(self) -> list[dict[str, Any]]:
+        """What really happened to each parcel, in the order they were brought."""
+        return [self._truth(at, parcel) for at, parcel in enumerate(self.parcels)]
+
+    def _message(self, t_ns: int, item: int, parcel: int, lap: int) -> Scan:
+        seen = self.parcels[parcel]
+        return Scan(
+            seq=0,
+            item=item,
+            line=self.name,
+            codes=list(seen.codes),
+            weight_g=seen.weight_g,
+            size_mm=seen.size_mm,
+            induct=seen.induct,
+            lap=lap,
+            t_ns=t_ns,
+        )
+
+    def _told(self, item: int) -> None:
+        sent_ns = self._sent_ns.pop(item, 0)
+        if sent_ns:
+            self.latency_ns.append(time.monotonic_ns() - sent_ns)
+
+    def _truth(self, at: int, parcel: Parcel) -> dict[str, Any]:
+        plant = self.plant
+        return {
+            "line": self.name,
+            "items": plant.numbers[at],
+            "waybill": parcel.waybill,
+            "codes": parcel.codes,
+            "weight_g": parcel.weight_g,
+            "size_mm": parcel.size_mm,
+            "station": parcel.station,
+            "scans": plant.scan_ns[at],
+            "chute": plant.drop_chute[at],
+            "dropped_ns": plant.drop_ns[at],
+            "laps": plant.laps[at],
+        }
