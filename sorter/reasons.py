@@ -114,12 +114,13 @@ SENTENCES: Final[dict[Reason, Sentence]] = {
     Reason.OVERSIZE: Sentence("超尺寸", "too large for the line"),
     Reason.INTERCEPT: Sentence("拦截件", "on the intercept list"),
     Reason.CANCELLED: Sentence("承运商已取消", "cancelled by the carrier"),
-    Reason.MAX_LAPS: Sentence("超过最大圈数仍未落格", "went round as often as allowed without dropping"),
+    Reason.MAX_LAPS: Sentence("无圈可转仍未落格", "did not drop and had no lap left to go round"),
     Reason.LATE: Sentence("决定晚于分拣时限，未下发", "decided after its deadline, so nothing was sent to the PLC"),
     Reason.LOST: Sentence("在线上失去跟踪，没有落格回报", "lost on the belt: no discharge was reported in time"),
     Reason.MISSORT: Sentence("落入的格口与指令不符", "dropped into another chute than told"),
     Reason.RECIRCULATE: Sentence(
-        "该路向没有开放的格口，再转一圈", "no chute of its lane is open; goes round once more"
+        "没有开放的格口，未下发；环线上再转一圈",
+        "no chute for it is open, so nothing was told to the PLC; a loop takes it round once more",
     ),
 }
 

@@ -14,6 +14,10 @@ from sorter import limits
 from sorter.records import Line
 
 NS_PER_S: Final = 1_000_000_000
+NS_PER_MS: Final = 1_000_000
+LOOP: Final = "cross-belt"
+WHEELS: Final = "wheel-diverter"
+KINDS: Final = (LOOP, WHEELS)
 FILE_NAME: Final = "site.toml"
 
 
@@ -31,13 +35,18 @@ class Wire(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Belt(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """One line's geometry, as measured on the floor."""
+    """One line's geometry, as measured on the floor.
+
+    A cross-belt is a loop; on a line of wheel diverters, which has no laps, `lap_m` is how far its
+    end is from the scanner, and what was not diverted runs into the chute for `max_laps` there.
+    """
 
     speed_m_s: float
     lap_m: float
     scanner_to_divert_m: float
-    kind: str = "cross-belt"
+    kind: str = LOOP
     max_laps: int = 3
+    reaction_ms: float = 0.0  # from a decision to a diverter that moves: adapter, PLC and mechanics
     timeout_s: float = 900.0
 
 
@@ -100,11 +109,16 @@ def load(folder: Path) -> Site:
 
 def _line(belt: Belt) -> Line:
     return Line(
-        window_ns=round(belt.scanner_to_divert_m / belt.speed_m_s * NS_PER_S),
+        window_ns=_window_ns(belt),
         lap_ns=round(belt.lap_m / belt.speed_m_s * NS_PER_S),
         timeout_ns=round(belt.timeout_s * NS_PER_S),
         max_laps=belt.max_laps,
     )
+
+
+def _window_ns(belt: Belt) -> int:
+    """How long after its scan an item may be decided."""
+    return round(belt.scanner_to_divert_m / belt.speed_m_s * NS_PER_S - belt.reaction_ms * NS_PER_MS)
 
 
 def _faults(site: Settings) -> list[str]:
@@ -134,4 +148,16 @@ def _belt_faults(name: str, belt: Belt) -> list[str]:
         faults.append(f"the name is longer than {limits.NAME_TEXT_MAX} bytes; shorten it")
     if not 0 <= belt.max_laps <= limits.LAPS_MAX:
         faults.append(f"max_laps: {belt.max_laps} must be 0 (no recirculation) to {limits.LAPS_MAX}")
+    if belt.kind not in KINDS:
+        faults.append(f'kind: "{belt.kind}" is none of {", ".join(KINDS)}')
+    elif belt.kind == WHEELS and belt.max_laps:
+        faults.append(f"max_laps: {belt.max_laps} laps are not to be had on a {WHEELS} line; write max_laps = 0")
+    if not 0 <= belt.reaction_ms < 60_000:
+        faults.append(f"reaction_ms: {belt.reaction_ms} must be 0 to 60000; most lines need 20 to 200")
+    elif not faults and _window_ns(belt) <= 0:
+        reached_ms = belt.scanner_to_divert_m / belt.speed_m_s * 1000
+        faults.append(
+            f"reaction_ms: {belt.reaction_ms} leaves no time to decide: the first divert is reached {reached_ms:.0f} "
+            "ms after the scanner; move the scanner back, or measure both again"
+        )
     return faults

@@ -30,6 +30,11 @@ def test_geometry_becomes_time(tmp_path: Path) -> None:
     assert site.rules == tmp_path / "rules"
 
 
+def test_what_the_diverter_needs_is_taken_from_the_time_to_decide(tmp_path: Path) -> None:
+    site = load(site_of(tmp_path, MINIMUM + 'kind = "wheel-diverter"\nmax_laps = 0\nreaction_ms = 80.5'))
+    assert site.lines["L1"] == Line(14_919_500_000, 120_000_000_000, 900_000_000_000, 0)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -39,6 +44,10 @@ def test_geometry_becomes_time(tmp_path: Path) -> None:
         (MINIMUM.replace("240.0", "0.0"), "[line.L1] lap_m: 0.0 must be above 0"),
         (MINIMUM.replace("240.0", '"240"'), "lap_m"),
         (MINIMUM + "max_laps = 251", "max_laps: 251"),
+        (MINIMUM + 'kind = "tilt-tray"', 'kind: "tilt-tray" is none of cross-belt, wheel-diverter'),
+        (MINIMUM + 'kind = "wheel-diverter"', "write max_laps = 0"),
+        (MINIMUM + "reaction_ms = -1", "reaction_ms: -1.0 must be 0 to 60000"),
+        (MINIMUM + "reaction_ms = 15000", "the first divert is reached 15000 ms after the scanner"),
         (MINIMUM + '[wire]\ndevices = "5570"', '[wire] devices: "5570" is not an address'),
         ("utc_offset_h = 30\n" + MINIMUM, "utc_offset_h: 30"),
         (MINIMUM.replace("[line.L1]", f"[line.{'L' * 32}]"), "longer than 31 bytes"),

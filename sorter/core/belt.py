@@ -14,8 +14,8 @@ from sorter.reasons import Reason
 from sorter.records import NONE_8, NONE_16, Rows, Verdict
 
 LATE: Final = int(Reason.LATE)
+ALTERNATE: Final = int(Reason.ALTERNATE)
 LOST: Final = int(Reason.LOST)
-MISSORT: Final = int(Reason.MISSORT)
 END: Final = int(Verdict.END)
 ENTER: Final = int(Verdict.ENTER)
 REFUSE: Final = int(Verdict.REFUSE)
@@ -143,7 +143,7 @@ def end_item(state: State, decisions: Rows, at: int, reason: int, chute: int, ev
         count_in_flight(state, told, -1)
     if chute != NONE_16:
         count_dropped(state, chute)
-    if reason in (LOST, MISSORT):
+    if reason > ALTERNATE:  # it takes no place in the trip it was told
         change_load(state, i64(item["trip"]), i64(item["trip_ns"]), -1)
     state.ended[reason] += 1
     state.totals[0]["on_belt"] -= 1

@@ -50,6 +50,7 @@ CANCELLED_FLAG: Final = int(AdviceFlag.CANCELLED)
 ALTERNATE: Final = int(Reason.ALTERNATE)
 LATE: Final = int(Reason.LATE)
 LOST: Final = int(Reason.LOST)
+MAX_LAPS: Final = int(Reason.MAX_LAPS)
 MISSORT: Final = int(Reason.MISSORT)
 
 REPEAT: Final = int(Refusal.REPEAT)
@@ -275,7 +276,7 @@ def _discharge(state: State, plan: Prepared, decisions: Rows, event: Any, event_
     if outcome == DROPPED:
         if not _is_chute(plan, chute) or plan.chute_line[chute] != line:
             return UNKNOWN_CHUTE
-        end_item(state, decisions, at, _end_reason(state.items[at], chute), chute, event_at)
+        end_item(state, decisions, at, _end_reason(plan, state.items[at], chute), chute, event_at)
     elif outcome == PASSED:
         state.items[at]["passed"] = 1
         hear(state, at)
@@ -285,13 +286,17 @@ def _discharge(state: State, plan: Prepared, decisions: Rows, event: Any, event_
 
 
 @kernel
-def _end_reason(item: Any, chute: int) -> int:
-    """Why an item ended where it dropped."""
-    if item["chute"] == NONE_16:
-        return LATE if item["reason"] == LATE else MISSORT
-    if item["chute"] == chute:
+def _end_reason(plan: Prepared, item: Any, chute: int) -> int:
+    """Why an item ended where it dropped. What a line without laps did not divert runs off its end."""
+    told = item["chute"] != NONE_16
+    if told and item["chute"] == chute:
         return i64(item["reason"])
-    return ALTERNATE if item["alternate"] == chute else MISSORT
+    if told and item["alternate"] == chute:
+        return ALTERNATE
+    if not told and item["reason"] == LATE:
+        return LATE
+    ran_off = plan.lines[item["line"]]["max_laps"] == 0 and plan.exception_chute[item["line"], MAX_LAPS] == chute
+    return MAX_LAPS if ran_off else MISSORT
 
 
 @kernel

@@ -264,8 +264,8 @@ _PATTERNS_OVERLAP: Final = Sentence(
     "without one nobody can; write them narrower if you can",
 )
 _NO_CHUTE_ON_LINE: Final = Sentence(
-    "路向 {lane} 在分拣线 {line} 没有格口；那条线上去 {lane} 的件只能转到最大圈数",
-    "lane {lane} has no chute on line {line}; its items there go round until max_laps",
+    "路向 {lane} 在分拣线 {line} 没有格口；那条线上去 {lane} 的件没有圈数可转后进 max_laps 格口",
+    "lane {lane} has no chute on line {line}; its items there go to the chute for max_laps when they have no lap left",
 )
 _CROWDED_LINE: Final = Sentence(
     "分拣线 {line} 的 {chutes} 个格口要分 {lanes} 个路向；有的格口会混装几个路向",

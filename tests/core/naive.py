@@ -242,11 +242,15 @@ class Twin:
         return None
 
     def end_reason(self, item: Item, chute: int) -> Reason:
-        if item.told is None:
-            return Reason.LATE if item.silent == Reason.LATE else Reason.MISSORT
-        if chute == item.told.chute:
+        if item.told and chute == item.told.chute:
             return item.told.reason
-        return Reason.ALTERNATE if chute == item.told.alternate else Reason.MISSORT
+        if item.told and chute == item.told.alternate:
+            return Reason.ALTERNATE
+        if item.told is None and item.silent == Reason.LATE:
+            return Reason.LATE
+        end_of_line = self.rows.exceptions.get((item.line, Reason.MAX_LAPS))
+        goes_round = self.rows.lines[item.line].max_laps > 0
+        return Reason.MISSORT if goes_round or chute != end_of_line else Reason.MAX_LAPS
 
     def chute(self, event: Event) -> Refusal | None:
         if not self.is_chute(event.chute) or self.rows.chutes[event.chute].line != event.line:
@@ -302,7 +306,7 @@ class Twin:
         told = item.told or Told(item.silent, plan=item.plan)
         if chute is not None:
             self.dropped[chute] += 1
-        if told.departure and reason not in {Reason.LOST, Reason.MISSORT}:
+        if told.departure and reason in {Reason.PLANNED, Reason.SPILLED, Reason.ALTERNATE}:
             self.departed[told.departure] += 1
         self.write(Verdict.END, reason, item.line, item, told, chute=chute, station=item.station, plan=told.plan)
 

@@ -7,6 +7,7 @@ without a case fails.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -52,9 +53,9 @@ ROWS = Rows(
 class Hub:
     """A core with one plan, spoken to in words."""
 
-    def __init__(self) -> None:
+    def __init__(self, rows: Rows = ROWS) -> None:
         self.state = core.new_state()
-        self.plan = compiled(ROWS)
+        self.plan = compiled(rows)
         self.t_ns = START_NS
         self.send(plan_event(1, self.t_ns))
 
@@ -305,3 +306,61 @@ def test_what_is_intercepted_or_cancelled_on_its_way_is_caught_on_the_next_lap(v
     else:
         hub.command(verb, codes=[b"AB123CN"])
     assert hub.scan(b"AB123CN", after_s=100)["chute"] == EXCEPTION_CHUTE
+
+
+WHEEL_LINE = replace(ROWS, lines=[Line(max_laps=0), Line()], trips=[[(600, 1)], [], [], []])
+
+
+def told_chute(hub: Hub) -> None:
+    hub.advise()
+    assert hub.scan(b"AB123CN")["chute"] == 0
+
+
+def told_nothing(hub: Hub) -> None:
+    hub.advise()
+    for chute in (0, 1, EXCEPTION_CHUTE):
+        hub.command(Verb.LOCK, chute=chute)
+    assert hub.scan(b"AB123CN")["reason"] == Reason.RECIRCULATE
+
+
+def told_too_late(hub: Hub) -> None:
+    hub.advise()
+    assert hub.scan(b"AB123CN", age_us=16_000_000)["reason"] == Reason.LATE
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [(told_chute, Reason.MAX_LAPS), (told_nothing, Reason.MAX_LAPS), (told_too_late, Reason.LATE)],
+)
+def test_what_a_wheel_line_does_not_divert_runs_off_its_end_and_is_no_missort(
+    told: Callable[[Hub], None], reason: Reason
+) -> None:
+    hub = Hub(WHEEL_LINE)
+    told(hub)
+    assert hub.drop(EXCEPTION_CHUTE)["reason"] == reason
+
+
+def test_a_wheel_lines_end_is_one_chute_and_any_other_is_a_missort() -> None:
+    hub = Hub(WHEEL_LINE)
+    told_chute(hub)
+    assert hub.drop(3)["reason"] == Reason.MISSORT
+    loop = Hub()
+    told_chute(loop)
+    assert loop.drop(EXCEPTION_CHUTE)["reason"] == Reason.MISSORT, "on a loop it would have gone round"
+
+
+def test_what_ran_off_the_end_leaves_its_place_in_the_trip_to_the_next() -> None:
+    hub = Hub(WHEEL_LINE)
+    told_chute(hub)
+    hub.drop(EXCEPTION_CHUTE)
+    hub.advise(b"AB124CN")
+    assert hub.scan(b"AB124CN", item=2)["chute"] == 0, "the trip takes one"
+
+
+def test_a_wheel_line_sends_what_has_no_open_chute_to_its_end_at_once() -> None:
+    hub = Hub(WHEEL_LINE)
+    hub.advise()
+    for chute in (0, 1):
+        hub.command(Verb.LOCK, chute=chute)
+    told = hub.scan(b"AB123CN")
+    assert (told["reason"], told["chute"]) == (Reason.MAX_LAPS, EXCEPTION_CHUTE)
