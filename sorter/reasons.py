@@ -1,7 +1,7 @@
 """Codes inside, sentences outside: kernels return these integers, people read the words.
 
 A `Reason` says why an item went where it went; one set serves all carriers.
-A `Refusal` says why an event changed nothing.
+A `Refusal` says why an event changed nothing. An `Alarm` says what disturbs a line.
 """
 
 from collections.abc import Mapping
@@ -55,6 +55,29 @@ class Refusal(IntEnum):
     @property
     def word(self) -> str:
         """The name used on the wire, such as `unknown_item`."""
+        return self.name.lower()
+
+
+class Alarm(IntEnum):
+    """What an adapter tells of a line's devices. Stored in journals: never renumber."""
+
+    PLC_AWAY = 0
+    PLC_SILENT = 1
+    PLC_BACK = 2  # ends the two before
+    PLC_RESTARTED = 3
+    READER_AWAY = 4
+    READER_BACK = 5  # ends the one before
+    ORDERS_LATE = 6
+    ORDERS_VOID = 7
+    ORDERS_OVERFLOW = 8
+    REPORTS_LOST = 9
+    REPORTS_UNKNOWN = 10
+    EPOCH_REUSED = 11
+    UNPAIRED = 12
+
+    @property
+    def word(self) -> str:
+        """The name used on the wire and in reports, such as `plc_away`."""
         return self.name.lower()
 
 
@@ -137,6 +160,25 @@ REFUSALS: Final[dict[Refusal, Sentence]] = {
     Refusal.UNKNOWN_LINE: Sentence("没有这条分拣线", "the site has no such line"),
 }
 
+READERS: Final[frozenset[Alarm]] = frozenset((Alarm.READER_AWAY, Alarm.READER_BACK, Alarm.UNPAIRED))
+"""What those say who speak for a line's scanners; the others are the PLC's."""
+
+ALARMS: Final[dict[Alarm, Sentence]] = {
+    Alarm.PLC_AWAY: Sentence("PLC 联系不上", "the PLC could not be reached"),
+    Alarm.PLC_SILENT: Sentence("PLC 程序停住，心跳不动", "the PLC's program stood still: no heartbeat"),
+    Alarm.PLC_BACK: Sentence("PLC 恢复", "the PLC is back"),
+    Alarm.PLC_RESTARTED: Sentence("PLC 重启，线上包裹改了号", "the PLC started again and gave its items new numbers"),
+    Alarm.READER_AWAY: Sentence("读码器断开", "a reader was not connected"),
+    Alarm.READER_BACK: Sentence("读码器恢复", "the readers are back"),
+    Alarm.ORDERS_LATE: Sentence("指令来不及，没有交给 PLC", "orders came too late and were not given to the PLC"),
+    Alarm.ORDERS_VOID: Sentence("PLC 重启，指令作废", "orders were void: the PLC had started again"),
+    Alarm.ORDERS_OVERFLOW: Sentence("PLC 不取指令，积压作废", "orders were given up: the PLC took none"),
+    Alarm.REPORTS_LOST: Sentence("PLC 的回报被冲掉", "reports of the PLC were overwritten before they were read"),
+    Alarm.REPORTS_UNKNOWN: Sentence("PLC 的回报看不懂", "reports of the PLC made no sense"),
+    Alarm.EPOCH_REUSED: Sentence("PLC 重启后沿用旧纪元号", "the PLC started again and kept its old epoch"),
+    Alarm.UNPAIRED: Sentence("读码对不上包裹，不猜", "readings fitted no item for certain and were not used"),
+}
+
 REASON_COUNT: Final = len(Reason)
 
 EXCEPTIONS: Final[frozenset[Reason]] = frozenset(Reason) - {Reason.PLANNED, Reason.SPILLED, Reason.ALTERNATE}
@@ -152,3 +194,4 @@ REJECTIONS: Final[frozenset[Reason]] = EXCEPTIONS - {
 
 assert set(SENTENCES) == set(Reason)
 assert set(REFUSALS) == set(Refusal)
+assert set(ALARMS) == set(Alarm)

@@ -45,6 +45,7 @@ class Kind(IntEnum):
     DISCHARGE = 7  # `value` is a Discharge
     CHUTE = 8  # `value` is a ChuteState
     COMMAND = 9  # `value` is a Verb; code 0 the waybill or empty, code 1 who
+    ALARM = 10  # `value` is a reasons.Alarm, `item` how many; it decides nothing
 
 
 class Role(IntEnum):

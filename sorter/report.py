@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Final
 
-from sorter.ledger.reader import SLOT_MINUTES, Day, LaneFigures, Slot, TripFigures
-from sorter.reasons import REFUSALS, SENTENCES, Language, Reason, Refusal, Sentence
+from sorter.ledger.reader import SLOT_MINUTES, Day, DisturbanceFigures, LaneFigures, SlackFigures, Slot, TripFigures
+from sorter.reasons import ALARMS, REFUSALS, SENTENCES, Alarm, Language, Reason, Refusal, Sentence
 
 Row = Sequence[str]
 
@@ -55,6 +55,23 @@ _WORDS: Final[dict[str, Sentence]] = {
     "latency_note": Sentence("从扫描到下发，真实毫秒", "scan to divert, real milliseconds"),
     "flows": Sentence("承运商 × 乡镇 × 流向（补贴统计）", "Carrier × township × flow (for subsidies)"),
     "refusals": Sentence("未采纳的消息", "Messages that changed nothing"),
+    "disturbances": Sentence("设备故障与停顿", "Disturbances"),
+    "disturbances_note": Sentence("按分拣线，当天开始的", "by line, those that began on the day"),
+    "line": Sentence("分拣线", "Line"),
+    "what": Sentence("情况", "What"),
+    "times": Sentence("次数", "Times"),
+    "lasted": Sentence("合计", "Together"),
+    "longest_one": Sentence("最长一次", "Longest"),
+    "of_items": Sentence("涉及件数", "Items"),
+    "lasting": Sentence("{count} 个还没结束", "{count} not over"),
+    "blocked": Sentence("格口堵塞", "a chute was blocked"),
+    "full": Sentence("格口满格，等人换袋", "a chute was full and waited for a new bag"),
+    "missed": Sentence("指令已下，落格失败", "a divert failed, as the PLC reports"),
+    "slack": Sentence("决定余量", "Time left to the first divert"),
+    "slack_note": Sentence("决定做出时离第一个格口还有多久", "when an item was decided"),
+    "decided": Sentence("决定次数", "Decisions"),
+    "late": Sentence("来不及", "Late"),
+    "least": Sentence("最少", "Least"),
     "carrier": Sentence("承运商", "Carrier"),
     "township": Sentence("乡镇", "Township"),
     "flow": Sentence("流向", "Flow"),
@@ -93,6 +110,10 @@ class _Speech:
     def reason(self, word: str) -> str:
         return self._say(SENTENCES[Reason[word.upper()]])
 
+    def disturbance(self, word: str) -> str:
+        """An alarm's sentence, or that of a chute's state."""
+        return self(word) if word in _WORDS else self._say(ALARMS[Alarm[word.upper()]])
+
     def refusal(self, word: str) -> str:
         return self._say(REFUSALS[Refusal[word.upper()]])
 
@@ -113,6 +134,8 @@ def text(day: Day, *, site: str, language: Language = "zh", latency: Latency | N
         _listed(say("carriers"), _carrier_rows(day, say)),
         _listed(say("reasons"), [(number(n), word, say.reason(word)) for word, n in day.exceptions.items()]),
         _listed(say("trips"), [_trip_row(trip, day, say) for trip in _fullest(day)[:TRIPS_SHOWN]]),
+        _listed(say("disturbances"), [_disturbance_row(one, say) for one in day.disturbances]),
+        _listed(say("slack"), [_slack_heads(say), *map(_slack_row, day.slack)] if day.slack else []),
     ]
     if latency is not None:
         parts.append(_listed(say("latency"), [_latency_cells(latency)]))
@@ -211,6 +234,40 @@ def _trip_row(trip: TripFigures, day: Day, say: _Speech) -> Row:
     return _load(trip), times, trip.title, say("sent") if trip.sent_ns is not None else ""
 
 
+def _disturbance_heads(say: _Speech) -> Row:
+    return say("line"), say("what"), say("times"), say("lasted"), say("longest_one"), say("of_items")
+
+
+def _disturbance_row(one: DisturbanceFigures, say: _Speech) -> Row:
+    what = say.disturbance(one.what)
+    if one.lasting:
+        what += f" ({say('lasting', count=str(one.lasting))})"
+    lasted = (_duration(one.lasted_ns), _duration(one.longest_ns)) if one.longest_ns or one.lasting else ("", "")
+    return one.line, what, number(one.times), *lasted, number(one.items) if one.items else ""
+
+
+def _slack_heads(say: _Speech) -> Row:
+    return say("line"), say("decided"), say("late"), say("least"), "p1", "p50"
+
+
+def _slack_row(one: SlackFigures) -> Row:
+    left = (_seconds(ns) for ns in (one.least_ns, one.p01_ns, one.p50_ns))
+    return one.line, number(one.decisions), number(one.late), *left
+
+
+def _seconds(ns: int) -> str:
+    return f"{ns / 1e9:,.2f} s"
+
+
+def _duration(ns: int) -> str:
+    """1:02:03, or 4.5 s below a minute."""
+    if ns < _MINUTE_NS:
+        return f"{ns / 1e9:.1f} s"
+    minutes, seconds = divmod(round(ns / 1e9), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+
+
 def _latency_cells(latency: Latency) -> Row:
     named = (("p50", latency.p50), ("p99", latency.p99), ("p99.9", latency.p999), ("max", latency.max))
     return [f"{name} {_milliseconds(value)}" for name, value in named]
@@ -273,10 +330,20 @@ def _sections(day: Day, say: _Speech, latency: Latency | None) -> str:
             "</div></div>",
             _panel(say("trips"), say("trips_note"), _trip_table(day, say), wide=True) if _fullest(day) else "",
             _panel(say("latency"), say("latency_note"), _latency_chart(latency, say), wide=True) if latency else "",
+            _disturbance_panel(day, say),
             _flow_table(day, say),
             _refusal_table(day, say),
             f"<footer>{_adds_up(day, say)}</footer>",
         ]
+    )
+
+
+def _disturbance_panel(day: Day, say: _Speech) -> str:
+    rows = [tuple(map(escape, _disturbance_row(one, say))) for one in day.disturbances]
+    slack = [tuple(map(escape, _slack_row(one))) for one in day.slack]
+    disturbed = _table(_disturbance_heads(say), rows, 2) if rows else f"<p>{say('nothing')}</p>"
+    return _panel(say("disturbances"), say("disturbances_note"), disturbed, wide=True) + _panel(
+        say("slack"), say("slack_note"), _table(_slack_heads(say), slack, 1), wide=True
     )
 
 

@@ -13,8 +13,9 @@ from typing import Final, NamedTuple
 
 from sorter import limits
 from sorter.ledger.departures import DAY_NS, MINUTE_NS, Departure, Departures
+from sorter.ledger.disturbances import Disturbances
 from sorter.ledger.segments import BatchRecord, PlanRecord, Record
-from sorter.reasons import EXCEPTIONS, Reason, Refusal
+from sorter.reasons import EXCEPTIONS, Alarm, Reason, Refusal
 from sorter.records import (
     CODE,
     DECISION,
@@ -220,6 +221,7 @@ class Fold:
     plans: dict[int, SortPlan] = field(default_factory=dict)  # not in force yet
     sort_plan: SortPlan | None = None
     departures: Departures | None = None
+    disturbances: Disturbances = field(default_factory=Disturbances)
 
     def take(self, record: Record) -> None:
         """Fold one record. Raises FoldError when it contradicts those before it."""
@@ -267,6 +269,8 @@ class Fold:
             self.rows.discharges.append((serial, seq, event.t_ns, chute, Discharge(event.value).name.lower()))
         elif event.kind == Kind.CHUTE:
             self._chute(event)
+        elif event.kind == Kind.ALARM:
+            self._alarm(event)
         elif event.kind == Kind.HELLO:
             name = name_text(codes, event.code_at) if event.code_count else ""
             role = Role(event.value).name.lower()
@@ -396,6 +400,12 @@ class Fold:
             self._change(number, event.t_ns)
         chute.state = state.name.lower()
         self.rows.chutes[number] = chute
+        happened_ns = _happened_ns(event)
+        self.disturbances.chute(number, chute.line, chute.state, happened_ns, self.local(happened_ns)[0])
+
+    def _alarm(self, event: Event) -> None:
+        line, happened_ns = self.names("lines", event.line) or str(event.line), _happened_ns(event)
+        self.disturbances.alarm(Alarm(event.value), line, event.item, happened_ns, self.local(happened_ns)[0])
 
     def _command(self, seq: int, event: Event, codes: bytes, refusal: str | None) -> None:
         verb = Verb(event.value)
@@ -428,7 +438,7 @@ class Fold:
         names, plan = sort_plan.names, sort_plan.plan
         for index, number in enumerate(names.chutes[: len(plan.chute_line)]):
             if plan.chute_line[index] == NONE_8:
-                self.chutes.pop(number, None)  # this plan took it away
+                self._take_away(number, event.t_ns)
                 continue
             was = self.chutes.get(number)
             lane = self.names("lanes", int(plan.chute_lane[index]))
@@ -436,6 +446,11 @@ class Fold:
             state = ("open", 0) if was is None else (was.state, was.locked)
             chute = Chute(number, line, lane, int(plan.chute_capacity[index]), *state)
             self.chutes[number] = self.rows.chutes[number] = chute
+
+    def _take_away(self, number: int, t_ns: int) -> None:
+        chute = self.chutes.pop(number, None)
+        if chute:
+            self.disturbances.chute(number, chute.line, "open", t_ns, self.local(t_ns)[0])
 
     def _trip(self, item: Item, decision: Decision) -> int | None:
         """The departure a decision counts on: the one the item has, or the trip's next."""
@@ -488,6 +503,10 @@ class Fold:
     def put_in_force(self, sort_plan: SortPlan) -> None:
         """Let indices mean what this plan says."""
         self.sort_plan, self.departures = sort_plan, Departures(sort_plan)
+
+
+def _happened_ns(event: Event) -> int:
+    return event.t_ns - event.age_us * 1000
 
 
 def code_texts(codes: bytes, first: int, count: int) -> list[str]:

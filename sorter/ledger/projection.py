@@ -19,6 +19,7 @@ from typing import Final, Self
 import apsw
 
 from sorter.ledger.disk import REAL, Locked
+from sorter.ledger.disturbances import Disturbance
 from sorter.ledger.fold import Chute, Fold, Item, LoadUnit, Trip
 from sorter.ledger.journal import InUse, JournalError
 from sorter.ledger.schema import DATABASE_NAME, SCHEMA, SCHEMA_VERSION
@@ -137,6 +138,8 @@ class Projection:
         many(_insert("client", 5, "INSERT OR REPLACE"), rows.clients)
         many(_insert("load_unit", 6, "INSERT OR REPLACE"), map(_LOAD_UNIT_ROW, rows.load_units.values()))
         many(_insert("chute", 6, "INSERT OR REPLACE"), map(_CHUTE_ROW, rows.chutes.values()))
+        disturbances = map(_DISTURBANCE_ROW, self._fold.disturbances.take_rows())
+        many(_insert("disturbance", 8, "INSERT OR REPLACE"), disturbances)
         many(_UPSERT_TRIP, map(_TRIP_ROW, rows.trips.values()))
         many("UPDATE trip SET load = load + ? WHERE trip = ?", [(more, trip) for trip, more in rows.loads.items()])
         many(_ADD_REFUSALS, [(*key, more) for key, more in rows.refusals.items()])
@@ -175,6 +178,7 @@ class Projection:
 
 _LOAD_UNIT_ROW: Final = attrgetter(*(one.name for one in fields(LoadUnit)))
 _CHUTE_ROW: Final = attrgetter(*(one.name for one in fields(Chute)))
+_DISTURBANCE_ROW: Final = attrgetter(*(one.name for one in fields(Disturbance)))
 _TRIP_ROW: Final = attrgetter(*(one.name for one in fields(Trip)))
 
 
@@ -225,6 +229,9 @@ def _remembered(database: apsw.Connection) -> Fold:
         fold.standing[row[1]] = LoadUnit(*row)
     for row in database.execute("SELECT * FROM chute"):
         fold.chutes[row[0]] = Chute(*row)
+    fold.disturbances.last = database.execute("SELECT coalesce(max(disturbance), 0) FROM disturbance").get
+    for row in database.execute("SELECT * FROM disturbance WHERE ended_ns IS NULL"):
+        fold.disturbances.remember(Disturbance(*row))
     for row in database.execute("SELECT trip, lane, cutoff_ns, departs_ns, day, capacity, sent_ns FROM trip"):
         fold.remember(Trip(*row))
     opened = "SELECT entered_ns FROM item JOIN day ON serial = first_serial ORDER BY day.day DESC LIMIT 1"

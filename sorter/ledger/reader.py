@@ -75,6 +75,31 @@ class TripFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class DisturbanceFigures:
+    """One kind of disturbance of a line on a day."""
+
+    line: str
+    what: str  # an alarm's word, `blocked`, `full`, or `missed`: diverts that the PLC reports as failed
+    times: int
+    items: int  # orders, reports or readings it was about; 0: it is not about such
+    lasted_ns: int  # together; 0: it does not last
+    longest_ns: int
+    lasting: int  # how many of them have not ended
+
+
+@dataclass(frozen=True, slots=True)
+class SlackFigures:
+    """How long before their deadlines a line's items were decided; negative: too late."""
+
+    line: str
+    decisions: int
+    late: int
+    least_ns: int
+    p01_ns: int  # one in a hundred had less
+    p50_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Day:
     """The figures of the items inducted on a day.
 
@@ -92,6 +117,8 @@ class Day:
     flows: tuple[FlowFigures, ...]  # most items first
     trips: tuple[TripFigures, ...]  # by cut-off
     refusals: dict[str, int]  # refusal word -> events that changed nothing
+    disturbances: tuple[DisturbanceFigures, ...] = ()  # by line, most times first
+    slack: tuple[SlackFigures, ...] = ()  # by line
 
     @property
     def sorted(self) -> int:
@@ -122,7 +149,9 @@ class Day:
 
 
 _ITEMS: Final = """
-    SELECT serial, line, item, item.chute, alternate, reason, row, version, decided_ns, ended_ns, outcome, dropped,
+    SELECT serial, line, item, item.chute, alternate, reason, row, version, decided_ns,
+        (SELECT deadline_ns FROM decision WHERE decision.serial = item.serial AND t_ns = decided_ns),
+        ended_ns, outcome, dropped,
         load_unit.chute || '-' || load_unit.number, trip.lane, cutoff_ns, departs_ns
     FROM item LEFT JOIN plan ON plan.number = item.plan
         LEFT JOIN load_unit USING (load_unit) LEFT JOIN trip USING (trip)
@@ -130,7 +159,7 @@ _ITEMS: Final = """
 """
 _SCANS: Final = """
     SELECT scan.t_ns, codes, weight_g, length_mm, width_mm, height_mm, induct, lap,
-        chute, alternate, reason, row, version, decision.t_ns
+        chute, alternate, reason, row, version, decision.t_ns, deadline_ns
     FROM scan JOIN decision USING (serial, seq) LEFT JOIN plan ON plan.number = decision.plan
     WHERE serial = ? ORDER BY seq
 """
@@ -168,6 +197,20 @@ _BY_FLOW: Final = """
         count(*), sum(sorted)
     FROM counted LEFT JOIN carrier USING (carrier)
     WHERE serial BETWEEN ? AND ? GROUP BY carrier, township, flow ORDER BY count(*) DESC, carrier, township, flow
+"""
+_DISTURBANCES: Final = """
+    SELECT line, what, count(*) AS times, sum(items), coalesce(sum(ended_ns - began_ns), 0),
+        coalesce(max(ended_ns - began_ns), 0), sum(ended_ns IS NULL)
+    FROM disturbance WHERE day = ? GROUP BY line, what
+    UNION ALL SELECT line, 'missed', count(*) AS times, 0, 0, 0, 0
+    FROM discharge CROSS JOIN item USING (serial)
+    WHERE discharge.serial BETWEEN ? AND ? AND discharge.outcome = 'passed' GROUP BY line
+    ORDER BY line, times DESC
+"""
+_SLACK: Final = """
+    SELECT line, count(*), sum(decision.reason = 'late'), min(deadline_ns - t_ns)
+    FROM decision CROSS JOIN item USING (serial)
+    WHERE decision.serial BETWEEN ? AND ? GROUP BY line, (deadline_ns - t_ns) / 100000000 ORDER BY line, 4
 """
 _PLANS: Final = """
     SELECT version FROM plan
@@ -234,7 +277,7 @@ class Reader:
         return {"waybill": wanted, "items": items} if items else None
 
     def _item(self, serial: Any, line: Any, number: Any, *rest: Any) -> dict[str, Any]:
-        decided, (ended_ns, outcome, dropped, load_unit, lane, cutoff_ns, departs_ns) = rest[:6], rest[6:]
+        decided, (ended_ns, outcome, dropped, load_unit, lane, cutoff_ns, departs_ns) = rest[:7], rest[7:]
         passed = self._database.execute(_LAST_DISCHARGE, (serial,)).fetchone()
         discharge = None
         if outcome is not None:
@@ -294,6 +337,8 @@ class Reader:
                 flows=tuple(FlowFigures(*row) for row in self._database.execute(_BY_FLOW, span)),
                 trips=self._trips(day, plan),
                 refusals=dict(self._database.execute("SELECT refusal, events FROM refusal WHERE day = ?", (day,))),
+                disturbances=self._disturbances(day, span),
+                slack=self._slack(span),
             )
 
     def _serials(self, day: str) -> tuple[int, int]:
@@ -314,6 +359,16 @@ class Reader:
         counts = {slot: rest for slot, *rest in self._database.execute(_BY_SLOT, span)}
         every = range(24 * 60 // SLOT_MINUTES)
         return tuple(Slot(slot * SLOT_MINUTES, *counts.get(slot, (0, 0, 0, 0))) for slot in every)
+
+    def _disturbances(self, day: str, span: tuple[int, int]) -> tuple[DisturbanceFigures, ...]:
+        return tuple(DisturbanceFigures(*row) for row in self._database.execute(_DISTURBANCES, (day, *span)))
+
+    def _slack(self, span: tuple[int, int]) -> tuple[SlackFigures, ...]:
+        """From counts per tenth of a second, so the shares are exact to that."""
+        tenths: dict[str, list[tuple[int, int, int]]] = {}
+        for line, *counts in self._database.execute(_SLACK, span):
+            tenths.setdefault(line, []).append(tuple(counts))
+        return tuple(_slack_of(line, counts) for line, counts in tenths.items())
 
     def _trips(self, day: str, plan: SortPlan | None) -> tuple[TripFigures, ...]:
         query = "SELECT lane, cutoff_ns, departs_ns, capacity, load, sent_ns FROM trip WHERE day = ?"
@@ -353,9 +408,26 @@ def _utc_ns(day: str) -> int:
     return (date.fromisoformat(day).toordinal() - _EPOCH_DAY) * DAY_NS
 
 
+def _slack_of(line: str, tenths: list[tuple[int, int, int]]) -> SlackFigures:
+    """`tenths`: (decisions, late ones, least left) of each tenth of a second, least first."""
+    total = sum(count for count, _, _ in tenths)
+    seen = 0
+    reached: dict[float, int] = {}
+    for count, _, least_ns in tenths:
+        seen += count
+        for share in (0.01, 0.5):
+            if seen >= share * total:
+                reached.setdefault(share, least_ns)
+    return SlackFigures(line, total, sum(late for _, late, _ in tenths), tenths[0][2], reached[0.01], reached[0.5])
+
+
 def _decision(*values: Any) -> dict[str, Any] | None:
-    keys = ("chute", "alternate", "reason", "row", "plan", "t_ns")
-    return dict(zip(keys, values, strict=True)) if values[5] is not None else None
+    *told, t_ns, deadline_ns = values
+    if t_ns is None:
+        return None
+    keys = ("chute", "alternate", "reason", "row", "plan")
+    slack_ms = round((deadline_ns - t_ns) / 1e6, 1)
+    return dict(zip(keys, told, strict=True)) | {"t_ns": t_ns, "slack_ms": slack_ms}
 
 
 def _parcel(t_ns: Any, line: Any, codes: Any, *rest: Any) -> RecordedParcel:

@@ -3,7 +3,7 @@
 from typing import Final
 
 DATABASE_NAME: Final = "ledger.db"
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """Raised with every change of a table or of its meaning: an older file is then rebuilt from the journal."""
 
 SCHEMA: Final = """
@@ -59,6 +59,14 @@ CREATE TABLE command (
     seq INTEGER PRIMARY KEY, t_ns INTEGER, verb TEXT, chute INTEGER, waybill TEXT, lane TEXT, who TEXT, refusal TEXT
 );
 CREATE TABLE refusal (day TEXT, refusal TEXT, events INTEGER, PRIMARY KEY (day, refusal)) WITHOUT ROWID;
+
+-- What disturbed a line: `what` is the word of an alarm, or a chute's state.
+CREATE TABLE disturbance (
+    disturbance INTEGER PRIMARY KEY, day TEXT, line TEXT, what TEXT, chute INTEGER, items INTEGER,
+    began_ns INTEGER, ended_ns INTEGER                     -- NULL: it lasts
+);
+CREATE INDEX disturbance_day ON disturbance (day);
+CREATE INDEX disturbance_lasts ON disturbance (disturbance) WHERE ended_ns IS NULL;
 
 -- t_ns NULL: not in force yet.
 CREATE TABLE plan (number INTEGER PRIMARY KEY, version TEXT, t_ns INTEGER, utc_offset_ns INTEGER, data BLOB);

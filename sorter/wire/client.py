@@ -22,6 +22,7 @@ from zmq.utils.monitor import recv_monitor_message
 
 from sorter.wire.endpoints import Context, dealer
 from sorter.wire.frames import (
+    Alarm,
     Chute,
     Discharge,
     Divert,
@@ -162,6 +163,10 @@ class Client:
     def post(self, message: Numbered | Ping) -> int:
         """Queue a message as it is, for the next `poll` to send many in one frame. Raises as `scan`."""
         return self._session.post(message)
+
+    def tell(self, alarm: Alarm) -> None:
+        """Queue an alarm for the next `poll`. It has no number and no acknowledgement: it is told at most once."""
+        self._session.tell(alarm)
 
     def poll(self, timeout_s: float = 0.0) -> list[Divert]:
         """Send what is due, receive what has come; waits up to `timeout_s` for the first divert.

@@ -6,12 +6,13 @@ ignored. Nothing here knows a socket, a plan or a clock.
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 from msgspec import Meta
 
 from sorter import limits
+from sorter.reasons import Alarm as AlarmCode
 from sorter.records import Role
 
 INT64_MAX: Final = (1 << 63) - 1
@@ -32,9 +33,28 @@ RoleWord = Literal["scanner", "plc"]
 Outcome = Literal["dropped", "passed", "lost"]
 StateWord = Literal["open", "full", "blocked", "changing"]
 
+AlarmWord = Literal[
+    "plc_away",
+    "plc_silent",
+    "plc_back",
+    "plc_restarted",
+    "reader_away",
+    "reader_back",
+    "orders_late",
+    "orders_void",
+    "orders_overflow",
+    "reports_lost",
+    "reports_unknown",
+    "epoch_reused",
+    "unpaired",
+]
+
 ROLES: Final[dict[RoleWord, Role]] = {"scanner": Role.SCANNER, "plc": Role.PLC}
 OUTCOMES: Final[dict[Outcome, int]] = {"dropped": 0, "passed": 1, "lost": 2}  # records.Discharge
 CHUTE_STATES: Final[dict[StateWord, int]] = {"open": 0, "full": 1, "blocked": 2, "changing": 3}  # records.ChuteState
+
+ALARM_CODES: Final[dict[str, AlarmCode]] = {alarm.word: alarm for alarm in AlarmCode}
+assert get_args(AlarmWord) == tuple(ALARM_CODES)
 
 
 class Message(msgspec.Struct, tag_field="type", tag=str.lower, omit_defaults=True, kw_only=True, gc=False):
@@ -118,6 +138,15 @@ class Chute(Message, kw_only=True, gc=False):
     t_ns: TimeNs = 0
 
 
+class Alarm(Message, kw_only=True, gc=False):
+    """What disturbs a line, or does no longer. It has no number: it is told once and decides nothing."""
+
+    alarm: AlarmWord
+    line: Name = ""  # absent: the line of the hello
+    count: ItemNumber = 1  # how many orders, reports or readings
+    t_ns: TimeNs = 0
+
+
 class Ack(Message, kw_only=True, gc=False):
     """All numbers up to `seq` are on the daemon's disk."""
 
@@ -169,7 +198,9 @@ class Reply(Message, kw_only=True, gc=False):
     detail: str = ""
 
 
-AnyMessage = Hello | Welcome | Item | Scan | Divert | Discharge | Chute | Ack | Refuse | Ping | Pong | Command | Reply
+AnyMessage = (
+    Hello | Welcome | Item | Scan | Divert | Discharge | Chute | Alarm | Ack | Refuse | Ping | Pong | Command | Reply
+)
 
 NUMBERED: Final = (Item, Scan, Discharge, Chute)
 """What a device numbers 1, 2, 3 … and sends again until it is acknowledged."""

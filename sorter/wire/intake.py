@@ -12,6 +12,7 @@ from typing import Any, Final, TypeGuard
 import numpy as np
 
 from sorter import limits
+from sorter.reasons import READERS
 from sorter.records import (
     CODE,
     EVENT,
@@ -46,8 +47,8 @@ _SCAN_KIND: Final = int(Kind.SCAN)
 _SCANNER: Final = int(Role.SCANNER)
 _PLC: Final = int(Role.PLC)
 _SAYS: Final = {
-    Role.SCANNER: "a scanner says scan and ping",
-    Role.PLC: "a plc says item, discharge, chute and ping",
+    Role.SCANNER: "a scanner says scan, alarms of readers and ping",
+    Role.PLC: "a plc says item, discharge, chute, alarms of its own and ping",
     Role.CONTROL: "commands go to the control address",
 }
 
@@ -231,6 +232,8 @@ class Intake:
             if message.seq is not None:
                 self._use_up(message.seq, client, t_ns)
             return None
+        if isinstance(message, frames.Alarm):
+            return self._alarm(message, client, role, line, t_ns, age_us)
         if role != _PLC or not isinstance(message, frames.Item | frames.Discharge | frames.Chute):
             return self._wrong_role(message, client, role, t_ns)
         fault = self._floor_fault(message, line)
@@ -250,15 +253,30 @@ class Intake:
         self._floor(t_ns, message.seq, age_us, item, client, chute, induct, kind, index, value)
         return None
 
+    def _alarm(  # noqa: PLR0917 # as `take`
+        self, message: frames.Alarm, client: int, role: int, line: int | None, t_ns: int, age_us: int
+    ) -> Refuse | None:
+        alarm = frames.ALARM_CODES[message.alarm]
+        if role != (_SCANNER if alarm in READERS else _PLC):
+            return self._wrong_role(message, client, role, t_ns)
+        fault = self._fault_of_line(message.line, line)
+        if fault:
+            return self._refuse(message, client, t_ns, *fault)
+        index = self.lines[message.line] if message.line else line
+        self._floor(t_ns, 0, age_us, message.count, client, NONE_16, 0, Kind.ALARM, index, alarm)
+        return None
+
+    def _fault_of_line(self, name: str, line: int | None) -> tuple[str, str] | None:
+        index = self.lines.get(name) if name else line
+        return self._line_fault(name, line) if index is None or index != line or index == NONE_8 else None
+
     def _floor_fault(
         self, message: frames.Item | frames.Discharge | frames.Chute, line: int | None
     ) -> tuple[str, str] | None:
         """Why a PLC's message cannot be taken: an error and a sentence."""
-        index = self.lines.get(message.line) if message.line else line
-        if index is None or index != line or index == NONE_8:
-            fault = self._line_fault(message.line, line)
-            if fault:
-                return fault
+        fault = self._fault_of_line(message.line, line)
+        if fault:
+            return fault
         if isinstance(message, frames.Item):
             return None
         if message.chute is not None and message.chute not in self.chutes:

@@ -10,7 +10,7 @@ from typing import Final
 
 from sorter import limits
 from sorter.wire import frames
-from sorter.wire.frames import Ack, Divert, Hello, Numbered, Ping, Pong, Refuse, RoleWord, Welcome
+from sorter.wire.frames import Ack, Alarm, Divert, Hello, Numbered, Ping, Pong, Refuse, RoleWord, Welcome
 
 NS_PER_S: Final = 1_000_000_000
 HELLO_NS: Final = 1 * NS_PER_S  # between hellos that were not answered
@@ -20,6 +20,7 @@ ACK_NS: Final = 2 * NS_PER_S  # without progress: send again; doubles each time
 ACK_MAX_NS: Final = 16 * NS_PER_S
 TOGETHER_MAX: Final = 512  # messages in one frame
 TOGETHER_BYTES: Final = limits.FRAME_BYTES_MAX // 4
+ALARMS_MAX: Final = 64  # kept until there is a daemon to tell; the oldest are forgotten first
 _TOLD_MAX: Final = 1024
 _NEVER_NS: Final = 1 << 62
 
@@ -48,6 +49,7 @@ class Session:
         self._up = False
         self._last: int | None = None
         self._pongs: list[Pong] = []
+        self._alarms: deque[Alarm] = deque(maxlen=ALARMS_MAX)
         self._told: set[int] = set()
         self._went_back = False
         self._hello_ns = self._ping_ns = self._asked_ns = self._ack_ns = _NEVER_NS
@@ -85,6 +87,10 @@ class Session:
         self._unsent.append(data)
         self._next += 1
         return message.seq
+
+    def tell(self, alarm: Alarm) -> None:
+        """Queue an alarm; it goes out once, when there is a daemon."""
+        self._alarms.append(alarm)
 
     def connected(self) -> None:
         """The transport is up, perhaps anew: say hello."""
@@ -139,10 +145,14 @@ class Session:
             due.append(frames.encode(Ping(t_ns=t_ns)))
             self._ping_ns = now_ns + PING_NS
             self._asked_ns = min(self._asked_ns, now_ns)
-        if self._pongs:
-            due.append(frames.encode(*self._pongs))
-            self._pongs.clear()
-        return due
+        return due + self._asides()
+
+    def _asides(self) -> list[bytes]:
+        """What has no number and waits for no acknowledgement."""
+        said = [frames.encode(*aside) for aside in (self._pongs, self._alarms) if aside]
+        self._pongs.clear()
+        self._alarms.clear()
+        return said
 
     def due_ns(self) -> int:
         """When `send` has something to do at the latest, if nothing is posted or received."""
@@ -150,7 +160,7 @@ class Session:
             return _NEVER_NS
         if self._hello_ns != _NEVER_NS:
             return self._hello_ns
-        if self._unsent or self._pongs:
+        if self._unsent or self._pongs or self._alarms:
             return -_NEVER_NS
         return min(self._ping_ns, self._ack_ns if self._flight else _NEVER_NS)
 

@@ -4,7 +4,7 @@ import math
 import random
 from collections import Counter
 
-from sorter.ledger.reader import Day, FlowFigures, LaneFigures, Slot, TripFigures
+from sorter.ledger.reader import Day, DisturbanceFigures, FlowFigures, LaneFigures, SlackFigures, Slot, TripFigures
 from sorter.report import Latency
 
 MINUTE_NS = 60_000_000_000
@@ -44,6 +44,16 @@ def busy_day(items: int = 150_000, seed: int = 1) -> Day:
         flows=_flows(inducted, good),
         trips=tuple(_trips(chance, lanes)),
         refusals={"repeat": 1204, "unknown_item": 3},
+        disturbances=(
+            DisturbanceFigures("L1", "full", 1234, 0, 71 * MINUTE_NS, 2 * MINUTE_NS, 3),
+            DisturbanceFigures("L1", "missed", 287, 0, 0, 0, 0),
+            DisturbanceFigures("L1", "reports_lost", 2, 17, 0, 0, 0),
+            DisturbanceFigures("L2", "plc_silent", 1, 0, 4_500_000_000, 4_500_000_000, 0),
+        ),
+        slack=(
+            SlackFigures("L1", 210_456, 0, 41_230_000_000, 59_100_000_000, 59_940_000_000),
+            SlackFigures("L2", 204_111, 6, -1_500_000_000, 59_000_000_000, 59_930_000_000),
+        ),
     )
 
 

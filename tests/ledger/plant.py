@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sorter.ledger.journal import Journal
-from sorter.reasons import REASON_COUNT, Reason, Refusal
+from sorter.reasons import REASON_COUNT, Alarm, Reason, Refusal
 from sorter.records import (
     DECISION,
     EVENT,
@@ -120,6 +120,8 @@ class Plant:
     step_ns: int = 20_000_000_000
     truth: list[Truth] = field(default_factory=list)
     refused: int = 0
+    told: list[tuple[int, str, str, int]] = field(default_factory=list)  # when, whose, alarm or state, how many
+    slack: list[tuple[int, int, bool]] = field(default_factory=list)  # serial, left_ns, late
 
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)
@@ -161,7 +163,7 @@ class Plant:
         """One thing happens."""
         self.now_ns += self.chance.randint(0, self.step_ns)
         acts = [self._enter] * 6 + [self._scan] * 7 + [self._discharge] * 7
-        acts += [self._refuse, self._chute, self._command, self._time_out, self._advise, self._tick]
+        acts += [self._refuse, self._chute, self._alarm, self._command, self._time_out, self._advise, self._tick]
         self.chance.choice(acts)()
 
     def _event(self, kind: Kind, **values: Any) -> None:
@@ -252,7 +254,9 @@ class Plant:
         )
 
     def _tell(self, item: Truth, reason: Reason, chute: int, alternate: int, known: dict[str, int]) -> None:
-        told = {"reason": reason, "chute": chute, "alternate": alternate, **known}
+        left_ns = self.chance.randint(-2, 60) * 1_000_000_000
+        told = {"reason": reason, "chute": chute, "alternate": alternate, "deadline_ns": self.now_ns + left_ns, **known}
+        self.slack.append((item.serial, left_ns, reason == Reason.LATE))
         self._decide(Verdict.DIVERT, serial=item.serial, item=item.number, line=item.line, **told)
         if chute != NONE_16 or item.told is None or item.told["chute"] == NONE_16:
             item.told = {**told, "t_ns": self.now_ns}
@@ -304,7 +308,14 @@ class Plant:
         self._decide(Verdict.REFUSE, item=number, line=0, reason=refusal)
 
     def _chute(self) -> None:
-        self._event(Kind.CHUTE, line=0, chute=self.chance.randint(0, 3), value=self.chance.choice([*ChuteState][:4]))
+        chute, state = self.chance.randint(0, 3), self.chance.choice([*ChuteState][:4])
+        self._event(Kind.CHUTE, line=0, chute=chute, value=state)
+        self.told.append((self.now_ns, f"L1 {CHUTES[chute]}", state.name.lower(), 0))
+
+    def _alarm(self) -> None:
+        alarm, line, count = self.chance.choice([*Alarm]), self.chance.randint(0, 1), self.chance.randint(1, 9)
+        self._event(Kind.ALARM, line=line, value=alarm, item=count)
+        self.told.append((self.now_ns, f"L{line + 1}", alarm.word, count))
 
     def _command(self) -> None:
         verb = self.chance.choice([Verb.LOCK, Verb.UNLOCK, Verb.CHANGE, Verb.INTERCEPT_ADD])

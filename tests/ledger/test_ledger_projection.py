@@ -98,7 +98,10 @@ def compare(plant: Plant, folder: Path) -> None:
         days = {local_day(item.entered_ns) for item in plant.truth}
         assert set(reader.days()) == days
         for day in days:
-            compare_day(reader.report(day), [item for item in plant.truth if local_day(item.entered_ns) == day])
+            told, items = reader.report(day), [item for item in plant.truth if local_day(item.entered_ns) == day]
+            compare_day(told, items)
+            compare_disturbances(told, plant, items)
+            compare_slack(told, plant, items)
         assert sum(sum(reader.report(day).refusals.values()) for day in span_of(plant)) == plant.refused
 
 
@@ -119,6 +122,49 @@ def compare_day(day: Day, items: list[Any]) -> None:
     assert len(day.hours) == 24
     minutes = Counter((item.entered_ns + OFFSET_NS) % DAY_NS // MINUTE_NS // 15 * 15 for item in items)
     assert {slot.minute: slot.inducted for slot in day.slots if slot.inducted} == minutes
+
+
+def compare_disturbances(day: Day, plant: Plant, items: list[Any]) -> None:
+    """Each alarm and state of a chute looked at alone: what follows it of the same device ends it."""
+    found: dict[tuple[str, str], list[tuple[int, int | None]]] = {}
+    ends = {"plc_away": "plc", "plc_silent": "plc", "plc_back": "plc", "reader_away": "reader", "reader_back": "reader"}
+    lasts = {"plc_away", "plc_silent", "reader_away", "blocked", "full"}
+    states = {"open", "full", "blocked", "changing"}
+    for at, (t_ns, whose, word, count) in enumerate(plant.told):
+        device = ends.get(word, "chute" if word in states else "")
+        same = [one for one in plant.told if one[1] == whose and device and ends.get(one[2], "chute") == device]
+        before = [one for one in plant.told[:at] if one in same]
+        after = [one for one in plant.told[at + 1 :] if one in same and one[2] != word]
+        if word in states - lasts or word in {"plc_back", "reader_back"} or (before and before[-1][2] == word):
+            continue
+        lasted = (after[0][0] - t_ns if after else None) if word in lasts else 0
+        counted = 0 if word in lasts | {"plc_restarted"} else count
+        if local_day(t_ns) == day.day:
+            found.setdefault((whose[:2], word), []).append((counted, lasted))
+    shown = {(one.line, one.what): one for one in day.disturbances if one.what != "missed"}
+    assert shown.keys() == found.keys()
+    for key, each in found.items():
+        one, lengths = shown[key], [lasted for _, lasted in each if lasted is not None]
+        assert (one.times, one.items) == (len(each), sum(count for count, _ in each))
+        assert (one.lasted_ns, one.longest_ns) == (sum(lengths), max(lengths, default=0))
+        assert one.lasting == len(each) - len(lengths)
+    missed = {one.line: one.times for one in day.disturbances if one.what == "missed"}
+    passes = Counter({line: sum(item.passes for item in items if f"L{item.line + 1}" == line) for line in ("L1", "L2")})
+    assert missed == +passes
+
+
+def compare_slack(day: Day, plant: Plant, items: list[Any]) -> None:
+    line_of = {item.serial: f"L{item.line + 1}" for item in items}
+    found: dict[str, list[tuple[int, bool]]] = {}
+    for serial, left_ns, late in plant.slack:
+        if serial in line_of:
+            found.setdefault(line_of[serial], []).append((left_ns, late))
+    assert {one.line for one in day.slack} == found.keys()
+    for one in day.slack:
+        left = sorted(left_ns for left_ns, _ in found[one.line])
+        assert (one.decisions, one.late) == (len(left), sum(late for _, late in found[one.line]))
+        assert one.least_ns == left[0]
+        assert (one.p01_ns, one.p50_ns) == tuple(left[-(-len(left) * share // 100) - 1] for share in (1, 50))
 
 
 def local_day(t_ns: int) -> str:

@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from sorter.ledger.reader import Day, FlowFigures, LaneFigures, TripFigures
-from sorter.reasons import EXCEPTIONS, SENTENCES, Language, Reason
+from sorter.ledger.reader import Day, DisturbanceFigures, FlowFigures, LaneFigures, TripFigures
+from sorter.reasons import EXCEPTIONS, SENTENCES, Alarm, Language, Reason
 from sorter.report import Latency, number, page, text
 from tests.ledger.figures import busy_day, latency
 
@@ -64,6 +64,20 @@ def test_both_tell_every_figure(language: Language) -> None:
         assert title in words
     for flow in day.flows:
         assert number(flow.inducted) in words
+
+
+@pytest.mark.parametrize(("language", "reader"), [("zh", "读码器断开"), ("en", "a reader was not connected")])
+def test_every_disturbance_and_the_time_left_are_told(language: Language, reader: str) -> None:
+    words = [alarm.word for alarm in Alarm] + ["blocked", "full", "missed"]
+    every = tuple(DisturbanceFigures("L1", word, 4000 + at, 9, 0, 0, 0) for at, word in enumerate(words))
+    made = busy_day()
+    day = replace(made, disturbances=(*made.disturbances, *every))
+    for told in (Reading(page(day, site="hub", language=language)).words, text(day, site="hub", language=language)):
+        assert reader in told
+        for times in (1234, 287, *range(4000, 4000 + len(words))):
+            assert number(times) in told
+        for figure in ("1:11:00", "2:00", "4.5 s", "-1.50 s", "41.23 s", "204,111"):
+            assert figure in told
 
 
 def test_every_reason_has_its_words() -> None:

@@ -79,6 +79,7 @@ messages: st.SearchStrategy[AnyMessage] = st.one_of(
         line=texts,
         t_ns=times,
     ),
+    st.builds(frames.Alarm, alarm=st.sampled_from(list(frames.ALARM_CODES)), line=texts, count=items, t_ns=times),
     st.builds(frames.Ack, seq=times),
     st.builds(frames.Refuse, error=texts, detail=st.text(max_size=300), seq=st.none() | numbers),
     st.builds(frames.Ping, t_ns=times, seq=st.none() | numbers),

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sorter import limits
+from sorter.reasons import READERS
 from sorter.records import EVENT, NONE_8, NONE_16, AdviceFlag, Kind, Role, Verb, code_row
 from sorter.wire import frames
-from sorter.wire.frames import Chute, Discharge, Hello, Item, Ping, Refuse, Scan
+from sorter.wire.frames import Alarm, Chute, Discharge, Hello, Item, Ping, Refuse, Scan
 from sorter.wire.intake import Intake
 from tests.wire.hub import NAMES
 
@@ -119,6 +120,14 @@ def test_what_a_plc_says_becomes_rows() -> None:
         assert taken(Chute(seq=6, chute=201, state=state), line=1) == chute
 
 
+def test_alarms_become_rows_that_have_no_number() -> None:
+    for word, value in frames.ALARM_CODES.items():
+        role = Role.SCANNER if value in READERS else Role.PLC
+        row = twin(Kind.ALARM, item=3, chute=NONE_16, value=int(value), line=1)
+        assert taken(Alarm(alarm=word, count=3, line="L2"), role, line=1) == row  # type: ignore[arg-type] # a key is a word
+        assert taken(Alarm(alarm=word, count=3), role, line=1) == row  # type: ignore[arg-type] # a key is a word
+
+
 def test_a_client_of_no_line_names_one() -> None:
     for anywhere in (None, NONE_8):
         assert taken(Item(seq=1, item=1, line="L2"), line=anywhere)["line"] == 1
@@ -140,7 +149,11 @@ def test_an_empty_message_uses_up_its_number() -> None:
     ("message", "role", "says"),
     [
         (Discharge(seq=3, item=1, outcome="lost"), Role.SCANNER, "a scanner may not say discharge"),
-        (Item(seq=3, item=1), Role.SCANNER, "a scanner may not say item; a scanner says scan and ping"),
+        (
+            Item(seq=3, item=1),
+            Role.SCANNER,
+            "a scanner may not say item; a scanner says scan, alarms of readers and ping",
+        ),
         (Chute(seq=3, chute=101, state="open"), Role.SCANNER, "a scanner may not say chute"),
         (Scan(seq=3, item=1), Role.PLC, "a plc may not say scan; a plc says item, discharge, chute"),
         (Scan(seq=3, item=1), Role.CONTROL, "commands go to the control address"),
@@ -149,6 +162,9 @@ def test_an_empty_message_uses_up_its_number() -> None:
         (frames.Divert(line="L1", item=1, chute=101, reason="planned"), Role.SCANNER, "may not say divert"),
         (frames.Divert(line="L1", item=1, chute=101, reason="planned"), Role.PLC, "may not say divert"),
         (frames.Ack(seq=3), Role.PLC, "a plc may not say ack"),
+        (Alarm(alarm="plc_away"), Role.SCANNER, "a scanner may not say alarm; a scanner says scan, alarms of readers"),
+        (Alarm(alarm="unpaired"), Role.PLC, "a plc may not say alarm"),
+        (Alarm(alarm="plc_away"), Role.CONTROL, "commands go to the control address"),
         (frames.Welcome(plan=1, t_ns=1), Role.SCANNER, "may not say welcome"),
     ],
 )
@@ -170,6 +186,8 @@ def test_a_role_says_its_own_words_only(message: frames.AnyMessage, role: Role, 
         (Item(seq=3, item=1, line="L9"), Role.PLC, "unknown_line", 'no line "L9"'),
         (Scan(seq=3, item=1, line="L2", codes=["A"]), Role.SCANNER, "wrong_line", "hello for line L1"),
         (Item(seq=3, item=1, line="L2"), Role.PLC, "wrong_line", 'line "L2" needs a client of its own'),
+        (Alarm(alarm="plc_away", line="L2"), Role.PLC, "wrong_line", 'line "L2" needs a client of its own'),
+        (Alarm(alarm="unpaired", line="L9"), Role.SCANNER, "unknown_line", 'no line "L9"'),
         (Chute(seq=3, chute=999, state="open"), Role.PLC, "unknown_chute", "chute 999 is not in the sort plan"),
         (Discharge(seq=3, item=1, chute=999, outcome="dropped"), Role.PLC, "unknown_chute", "table chutes"),
         (Discharge(seq=3, item=1, outcome="dropped"), Role.PLC, "unknown_chute", "where? give chute"),

@@ -11,8 +11,18 @@ from sorter import limits
 from sorter.records import Kind
 from sorter.wire import frames
 from sorter.wire.endpoints import Frame
-from sorter.wire.frames import Ack, AnyMessage, Divert, Hello, Malformed, Ping, Pong, Refuse, Scan, Welcome
-from sorter.wire.session import ACK_NS, HELLO_NS, NS_PER_S, PING_NS, SILENT_NS, TOGETHER_MAX, OutboxFull, Session
+from sorter.wire.frames import Ack, Alarm, AnyMessage, Divert, Hello, Malformed, Ping, Pong, Refuse, Scan, Welcome
+from sorter.wire.session import (
+    ACK_NS,
+    ALARMS_MAX,
+    HELLO_NS,
+    NS_PER_S,
+    PING_NS,
+    SILENT_NS,
+    TOGETHER_MAX,
+    OutboxFull,
+    Session,
+)
 from tests.wire.hub import Hub
 
 STEP_NS = NS_PER_S // 10
@@ -284,6 +294,23 @@ def test_pings_are_answered() -> None:
     hear(made, Ping(t_ns=3), Ping(t_ns=4))
     assert made.due_ns() < 0
     assert sent(made) == [Pong(t_ns=3), Pong(t_ns=4)]
+    assert sent(made) == []
+
+
+def test_alarms_wait_for_a_daemon_and_are_told_once() -> None:
+    made = session()
+    made.disconnected()
+    for count in range(1, ALARMS_MAX + 2):
+        made.tell(Alarm(alarm="reports_lost", count=count))
+    assert sent(made) == []
+    made.connected()
+    assert [type(message) for message in sent(made)] == [Hello]
+    hear(made, Welcome(plan=1, t_ns=1, seq=0))
+    assert made.due_ns() < 0
+    assert sent(made) == [Alarm(alarm="reports_lost", count=count) for count in range(2, ALARMS_MAX + 2)]
+    made.connected()
+    assert [type(message) for message in sent(made)] == [Hello]
+    hear(made, Welcome(plan=1, t_ns=1, seq=0))
     assert sent(made) == []
 
 
