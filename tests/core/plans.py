@@ -112,7 +112,7 @@ def small_rows(seed: int) -> Rows:
     dice = random.Random(seed)
     lanes, stations, carriers, services = 5, 4, 4, 2
     lines = [
-        Line(max_laps=dice.choice([0, 1, 3]), lap_ns=dice.choice([0, 60, 120]) * SECOND_NS),
+        Line(max_laps=dice.choice([0, 0, 1, 3]), lap_ns=dice.choice([0, 60, 120]) * SECOND_NS),
         Line(max_laps=2, timeout_ns=dice.choice([30, 300]) * SECOND_NS),
     ]
     chutes = [
@@ -130,7 +130,7 @@ def small_rows(seed: int) -> Rows:
         lines=lines,
         rules=[_small_rule(dice, at, stations, lanes) for at in range(dice.choice([0, 3, 12, 70]))],
         exceptions={
-            (line, reason): dice.randrange(len(chutes))
+            (line, reason): dice.choice([at for at, chute in enumerate(chutes) if chute.line == line] or [0])
             for line in range(2)
             for reason in REJECTIONS
             if dice.random() < 0.8

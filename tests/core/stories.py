@@ -27,7 +27,7 @@ KINDS = (
     + [Kind.ITEM] * 2
     + [Kind.CHUTE] * 2
     + [Kind.COMMAND] * 3
-    + [Kind.HELLO, Kind.START, Kind.TICK]
+    + [Kind.HELLO, Kind.START, Kind.TICK, Kind.ALARM]
 )
 
 small = st.integers(0, 11)
