@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from typing import Final
 
-from bench import core, daemon, day, latency, publish, table
+from bench import adapter, core, daemon, day, latency, publish, table
 from bench.measure import Result, commit, machine
 
 BENCHMARKS: Final[dict[str, Callable[[], Result]]] = {
@@ -14,6 +14,7 @@ BENCHMARKS: Final[dict[str, Callable[[], Result]]] = {
     "daemon": lambda: daemon.run(daemon.Size()),
     "latency": lambda: latency.run(latency.Size()),
     "publish": lambda: publish.run(publish.Size()),
+    "adapter": lambda: adapter.run(adapter.Size()),
     "day": lambda: day.run(day.Size()),
 }
 

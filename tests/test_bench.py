@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench import core, daemon, floor, latency, measure, peers, publish, queries, table, workload
+from bench import adapter, core, daemon, floor, latency, measure, peers, publish, queries, table, workload
 from bench.__main__ import BENCHMARKS, text
 from bench.tables import FORMATS
+from plc_adapter.settings import DIALECTS
 from sorter import limits
 from sorter.core.jit import entry
 from sorter.core.manifest import home_line
@@ -21,6 +22,7 @@ CORE = core.Size(rules=40, advices=3_000, advices_more=6_000, groups=6, rounds=1
 TABLE = table.Size(rules=(10, 1_000), queries=600, rounds=1)
 DAEMON = daemon.Size(rules=40, advices=3_000, scans=512, window=256, rounds=1)
 PUBLISH = publish.Size(rules=40, advices=3_000, scans=120, publishes=4)
+ADAPTER = adapter.Size(seconds=1.0, rounds=1)
 LATENCY = latency.Size(rules=40, advices=3_000, scans=30, starts=1)
 
 
@@ -56,6 +58,13 @@ def test_daemon_answers_every_scan_and_its_journal_repeats() -> None:
 
 def test_plans_change_and_no_scan_minds() -> None:
     told(publish.run(PUBLISH), {"p50_ms", "p99_ms", "p999_ms", "p9999_ms", "changes"}, {"vs_quiet"})
+
+
+def test_an_adapter_carries_the_same_items_over_every_dialect() -> None:
+    result = adapter.run(ADAPTER)
+    figures = {f"{one}_{kind}_per_s" for one in DIALECTS for kind in ("items", "exchanges", "bare")}
+    told(result, figures, {f"{one}_vs_bare" for one in DIALECTS})
+    assert result.hash == adapter.run(ADAPTER).hash
 
 
 def test_latency_is_told_in_order() -> None:
