@@ -75,7 +75,7 @@ def open_item(state: State, decisions: Rows, line: int, number: int, event_at: i
     item["plan"] = totals["plan"]
     item["reason"] = LATE
     item["carrier"] = item["service"] = item["flow"] = NONE_8
-    item["laps"] = item["passed"] = item["announced"] = 0
+    item["laps"] = item["passed"] = item["announced"] = item["doubtful"] = 0
     bucket = bucket_of(line, epoch, number)
     item["chain"] = state.buckets[bucket]
     state.buckets[bucket] = at

@@ -267,16 +267,20 @@ def _identify(state: State, plan: Prepared, batch: Batch, event: Any, item: Any,
     """Join what this scan tells with what earlier ones told of the item.
 
     An earlier waybill still counts when this scan reads none, and makes two when it reads another.
+    What ever showed two is held for two: nobody can say which of them was its own.
     """
     hi, lo = item["waybill_hi"], item["waybill_lo"]
     known = hi != u64(0)
+    other = known and (staged["waybill_hi"] != hi or staged["waybill_lo"] != lo)
+    if staged["outcome"] == MULTI_CODE or (staged["outcome"] == PLANNED and other):
+        item["doubtful"] = 1
+    if item["doubtful"]:
+        staged["outcome"] = MULTI_CODE
+        _aim(plan, staged, NONE_16, -1)
+        return
     if staged["outcome"] == PLANNED:
-        if known and (staged["waybill_hi"] != hi or staged["waybill_lo"] != lo):
-            staged["outcome"] = MULTI_CODE
-            _aim(plan, staged, NONE_16, -1)
-            return
         item["waybill_hi"], item["waybill_lo"] = staged["waybill_hi"], staged["waybill_lo"]
-    elif known and staged["outcome"] != MULTI_CODE:
+    elif known:
         staged["outcome"] = PLANNED
         staged["waybill_hi"], staged["waybill_lo"] = hi, lo
         staged["home"] = advices.home_line(hi, lo, len(state.manifest.lines))

@@ -125,7 +125,8 @@ ITEM: Final = np.dtype(
         ("laps", "u1"),
         ("passed", "u1"),  # the PLC said that it missed its chute
         ("announced", "u1"),  # the PLC said that it entered
-        ("_pad", "u1", (40,)),
+        ("doubtful", "u1"),  # it showed two waybills
+        ("_pad", "u1", (39,)),
     ]
 )
 """One item on the belt: two cache lines."""

@@ -81,6 +81,7 @@ class Item:
     kind: tuple[int, int, int] = (NONE_8, NONE_8, NONE_8)  # carrier, service, flow
     laps: int = 0
     passed: bool = False
+    shown: set[str] = field(default_factory=set)  # every waybill that was ever read on it
     told: Told | None = None
     silent: Reason = Reason.LATE  # why it was never told
     announced: bool = False
@@ -399,9 +400,8 @@ class Twin:
         """None: one waybill is known."""
         read = [code for code in event.codes[:8] if code]
         waybills = {code.upper().decode("latin-1") for code in read if self.patterns_of(code)}
-        if len(waybills) > 1:
-            return Reason.MULTI_CODE
-        if waybills and item.waybill and waybills != {item.waybill}:
+        item.shown |= waybills
+        if len(item.shown) > 1:
             return Reason.MULTI_CODE
         if not waybills and not item.waybill:
             return Reason.UNKNOWN_CODE if read else Reason.NO_READ

@@ -364,3 +364,16 @@ def test_a_wheel_line_sends_what_has_no_open_chute_to_its_end_at_once() -> None:
         hub.command(Verb.LOCK, chute=chute)
     told = hub.scan(b"AB123CN")
     assert (told["reason"], told["chute"]) == (Reason.MAX_LAPS, EXCEPTION_CHUTE)
+
+
+@pytest.mark.parametrize("first", [[b"AB123CN", b"AB124CN"], [b"AB123CN"]])
+def test_what_ever_showed_two_waybills_is_never_sorted_by_one_of_them(first: list[bytes]) -> None:
+    hub = Hub()
+    for waybill in (b"AB123CN", b"AB124CN"):
+        hub.advise(waybill)
+    hub.scan(*first)
+    if len(first) == 1:
+        assert hub.scan(b"AB124CN", after_s=100)["reason"] == Reason.MULTI_CODE
+    for later in ([b"AB123CN"], [b"AB124CN"], []):
+        assert hub.scan(*later, after_s=100)["reason"] == Reason.MULTI_CODE
+    assert hub.scan(b"AB123CN", item=2)["reason"] == Reason.PLANNED
