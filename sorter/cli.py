@@ -113,15 +113,30 @@ def warm(folder: Path) -> None:
     type=click.FloatRange(1, demo.RATE_MAX),
     help="How many times as fast as a real day.",
 )
+@click.option(
+    "--dialect",
+    default=demo.DIALECTS[0],
+    show_default=True,
+    type=click.Choice(demo.DIALECTS),
+    help="What the emulated PLCs speak; loopback: no network between them and the adapter.",
+)
+@click.option(
+    "--scenario",
+    type=click.Path(exists=True, dir_okay=False, resolve_path=True, path_type=Path),
+    help="Faults of the day, such as rules/faults.toml.",
+)
 @json_option
-def demo_command(items: int, seed: int, folder: Path, rate: float, as_json: bool) -> None:
+def demo_command(
+    *, items: int, seed: int, folder: Path, rate: float, dialect: str, scenario: Path | None, as_json: bool
+) -> None:
     """Watch a day at the model hub: daemon, PLC adapter and emulated lines as real processes.
 
     \b
     Example: sorter demo
              sorter demo --items 5000 --json
+             sorter demo --dialect s7 --scenario rules/faults.toml
     """
-    day = demo.Day(folder.resolve(), items, seed, rate)
+    day = demo.Day(folder.resolve(), items, seed, rate, dialect, scenario)
     with refusals(), words.progress() as show:
         figures, text = demo.run(day, show)
     tell(figures, text, as_json=as_json)

@@ -29,6 +29,7 @@ from sorter.wire.control import Control, NoAnswer, Unreachable
 RATE: Final = 720.0  # 05:00 to 21:00 in 80 s
 RATE_MAX: Final = 1400.0  # beyond, LEAD_S would begin on the day before
 DAY_START: Final = datetime(2026, 11, 11, 5, 0, tzinfo=timezone(timedelta(hours=8)))
+DIALECTS: Final = ("modbus", "s7", "opcua", "loopback")
 LEAD_S: Final = 12.0  # real seconds from the start of the daemon to 05:00
 PROGRESS_S: Final = 0.5
 END_S: Final = 150.0  # the daemon ends when its projection has caught up
@@ -46,6 +47,8 @@ class Day(NamedTuple):
     items: int
     seed: int
     rate: float  # how many times as fast as a real day
+    dialect: str  # which the emulated PLCs speak
+    scenario: Path | None  # of faults, see `plc-adapter emulate --help`
 
     @property
     def work(self) -> Path:
@@ -70,7 +73,7 @@ def run(day: Day, tell: Callable[[dict[str, Any], int], None]) -> tuple[dict[str
         _program(day, "advices", "sorter", "intercept", "add", *site, "--file", str(day.work / "intercepts.csv"))
         adapter = stack.enter_context(_process(day, "adapter", "plc-adapter", "run", *site, "--clock", clock))
         emulator = stack.enter_context(
-            _process(day, "emulator", "plc-adapter", "emulate", *_traffic(day), "--clock", clock)
+            _process(day, "emulator", "plc-adapter", "emulate", *_traffic(day), *_scenario(day), "--clock", clock)
         )
         _watch(day, daemon, adapter, emulator, tell)
         status = _status(day)
@@ -97,6 +100,7 @@ def _prepare(day: Day) -> None:
     standard = [port for port in ("5570", "5571", "5572", "5020", "5021") if port in text]
     free = dict(zip(standard, _free_ports(len(standard)), strict=True))
     text = re.sub("|".join(standard), lambda found: str(free[found[0]]), text)
+    text = text.replace('dialect = "modbus"', f'dialect = "{day.dialect}"')
     settings.write_text(text, encoding="utf-8")
 
 
@@ -115,6 +119,10 @@ def _program_path(name: str) -> str:
 
 def _traffic(day: Day) -> list[str]:
     return ["--site", str(day.site), "--items", str(day.items), "--seed", str(day.seed), "--out", str(day.work)]
+
+
+def _scenario(day: Day) -> list[str]:
+    return ["--scenario", str(day.scenario)] if day.scenario else []
 
 
 def _clock(day: Day) -> str:
@@ -240,13 +248,13 @@ def _audit(day: Day) -> list[str]:
 def _figures(day: Day, status: dict[str, Any], audit: dict[str, Any], restarts: int) -> dict[str, Any]:
     emulator = json.loads((day.work / "emulator.json").read_text(encoding="utf-8"))
     ended = {reason: count for reason, count in status["ended"].items() if count}
-    items_per_s = status["inducted"] / emulator["wall_s"]
+    items_per_s = audit["items"] / emulator["wall_s"]
     return {
-        "items": status["inducted"],
+        "items": audit["items"],
         "sorted": sum(count for reason, count in ended.items() if Reason[reason.upper()] not in EXCEPTIONS),
         "exceptions": {reason: count for reason, count in ended.items() if Reason[reason.upper()] in EXCEPTIONS},
         "missorted": audit["missorted"],
-        "unaccounted": audit["unaccounted"] + abs(status["inducted"] - day.items) + status["on_belt"],
+        "unaccounted": audit["unaccounted"] + abs(audit["items"] - day.items) + status["on_belt"],
         "wall_s": round(emulator["wall_s"], 1),
         "items_per_s": round(items_per_s, 1),
         "peak_items_per_s": round(emulator["peak_items_per_s"], 3),

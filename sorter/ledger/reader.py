@@ -117,8 +117,8 @@ class Day:
     flows: tuple[FlowFigures, ...]  # most items first
     trips: tuple[TripFigures, ...]  # by cut-off
     refusals: dict[str, int]  # refusal word -> events that changed nothing
-    disturbances: tuple[DisturbanceFigures, ...] = ()  # by line, most times first
-    slack: tuple[SlackFigures, ...] = ()  # by line
+    disturbances: tuple[DisturbanceFigures, ...]  # by line, most times first
+    slack: tuple[SlackFigures, ...]  # by line
 
     @property
     def sorted(self) -> int:

@@ -111,7 +111,7 @@ def test_words_from_outside_are_only_words() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_day_without_items(language: Language) -> None:
-    empty = Day("2025-11-11", 0, (), 0, {}, 0, (), (), (), (), {})
+    empty = Day("2025-11-11", 0, (), 0, {}, 0, (), (), (), (), {}, (), ())
     assert "2025-11-11" in text(empty, site="x", language=language)
     Reading(page(empty, site="x", language=language))
 
