@@ -23,10 +23,14 @@ EXAMPLES_MAX: Final = 20
 MINUTE_NS: Final = 60 * NS_PER_S
 HOUR_NS: Final = 60 * MINUTE_NS
 CLOCKS_APART_NS: Final = 5_000_000_000  # site time: 7 ms between two processes of a day 720 times as fast
+OBJECTIONS: Final = {"multi_code", "intercept", "cancelled"}  # reasons that undo what an item was told before
 
 
 class Truth(msgspec.Struct):
-    """A line of truth.ndjson: one parcel as it really went."""
+    """A line of truth.ndjson: one parcel as it really went.
+
+    Raises ValueError when it has readings without a scan, or not one first scan for each number.
+    """
 
     line: str
     items: list[tuple[int, int]]  # (epoch, number) of the PLC, the last one is valid
@@ -39,6 +43,29 @@ class Truth(msgspec.Struct):
     chute: int  # 0: still on the belt
     dropped_ns: int
     laps: int
+    readings: list[tuple[str, ...]] | None = None  # the codes that each scan told; left out: `codes`, every time
+    first_scans: list[int] = []  # of `items`: the place in `scans` where each number begins; left out: 0
+    ran_out: str = ""  # why it ran off the end of a straight belt: "missed", "closed", "untold"; "": it was told to
+    shut: list[int] = []  # chutes that were not open when it was told to run off the end
+
+    def __post_init__(self) -> None:
+        """Check what belongs together."""
+        if self.readings is not None and len(self.readings) > len(self.scans):
+            raise ValueError(f"{len(self.readings)} readings are too many for {len(self.scans)} scans")
+        if self.first_scans and len(self.first_scans) != len(self.items):
+            raise ValueError(f"{len(self.first_scans)} first scans do not belong to {len(self.items)} items")
+
+    def seen(self) -> list[tuple[int, Seen]]:
+        """When each scan under the last number was, and what is known by it. The last ones may have told nothing."""
+        readings = [self.codes] * len(self.scans)
+        if self.readings is not None:
+            readings = [*self.readings, *[()] * (len(self.scans) - len(self.readings))]
+        first = self.first_scans[-1] if self.first_scans else 0
+        weight_g, length_mm = self.weight_g, max(self.size_mm)
+        return [
+            (self.scans[at], Seen(readings[at], weight_g, length_mm, tuple(readings[first:at])))
+            for at in range(first, len(self.scans))
+        ]
 
 
 class Ledger(NamedTuple):
@@ -79,29 +106,54 @@ class _Judge:
             word = self._fits(truth, demand)
             if word:
                 return word
-        if truth.laps >= self._site.max_laps[truth.line] and truth.chute in self._oracle.exception_chutes(
-            truth.line, "max_laps"
-        ):
-            return "max_laps"
-        return ""
+        return self._without_lap(truth)
+
+    def _without_lap(self, truth: Truth) -> str:
+        """Why it lies in the chute for parcels without a lap left; "" when it should not, or lies elsewhere."""
+        end_chute = self._site.belts[truth.line].end_chute
+        if not end_chute:
+            spent = truth.laps >= self._site.max_laps[truth.line]
+            in_place = truth.chute in self._oracle.exception_chutes(truth.line, "max_laps")
+            return "max_laps" if spent and in_place else ""
+        if truth.chute != end_chute:
+            return ""
+        nowhere = any(self._serving(truth.line, demand).issubset(truth.shut) for demand in self.demands(truth))
+        return truth.ran_out or ("max_laps" if nowhere else "")
 
     def demands(self, truth: Truth) -> list[Demand]:
-        """What was demanded at any moment between a scan and its deadline; the last scan first."""
-        seen = Seen(truth.codes, truth.weight_g, max(truth.size_mm))
-        ends_ns = [(t_ns, t_ns + self._site.window_ns) for t_ns in reversed(truth.scans)]
-        minutes = dict.fromkeys(t_ns // MINUTE_NS for pair in ends_ns for t_ns in pair)
+        """What was demanded at any moment between a scan and its deadline; the last scan first.
+
+        What an earlier scan of the same number demanded stands, unless it was to reject the parcel,
+        or the last scan shows that it must be.
+        """
+        asked = [self._asked(seen, t_ns) for t_ns, seen in truth.seen()]
+        if not asked:
+            return []
+        *earlier, last = asked
+        if any(demand.kind == "reject" and demand.name in OBJECTIONS for demand in last):
+            return last
+        kept = [demand for demands in reversed(earlier) for demand in demands if demand.kind != "reject"]
+        return list(dict.fromkeys([*last, *kept]))
+
+    def _asked(self, seen: Seen, t_ns: int) -> list[Demand]:
+        minutes = dict.fromkeys(moment_ns // MINUTE_NS for moment_ns in (t_ns, t_ns + self._site.window_ns))
         return list(dict.fromkeys(self._oracle.demand(seen, minute * MINUTE_NS) for minute in minutes))
 
-    def _fits(self, truth: Truth, demand: Demand) -> str:
+    def _serving(self, line: str, demand: Demand) -> set[int]:
+        """The chutes of a line in which a demand may be met without spilling."""
         if demand.kind == "reject":
-            return demand.name if truth.chute in self._oracle.exception_chutes(truth.line, demand.name) else ""
-        if demand.kind == "chute":
-            chute = int(demand.name)
-            lanes = self._oracle.chute_lanes[chute][:1]
-            same_lane = [each for lane in lanes for each in self._chutes(truth.line, lane)]
-            return "planned" if truth.chute in (chute, *same_lane) else ""
-        if truth.chute in self._chutes(truth.line, demand.name):
-            return "planned"
+            return self._oracle.exception_chutes(line, demand.name)
+        if demand.kind == "lane":
+            return set(self._chutes(line, demand.name))
+        chute = int(demand.name)
+        same_lane = {each for lane in self._oracle.chute_lanes[chute][:1] for each in self._chutes(line, lane)}
+        return same_lane | ({chute} if self._oracle.chute_line[chute] == line else set())
+
+    def _fits(self, truth: Truth, demand: Demand) -> str:
+        if truth.chute in self._serving(truth.line, demand):
+            return demand.name if demand.kind == "reject" else "planned"
+        if demand.kind != "lane":
+            return ""
         spills = self._oracle.lanes_after(demand.name)
         if any(truth.chute in self._chutes(truth.line, lane) for lane in spills):
             moments = [t_ns - early_ns for t_ns in truth.scans for early_ns in (0, CLOCKS_APART_NS)]
@@ -159,6 +211,7 @@ def _report(by_reason: Counter[str], faults: list[Fault]) -> dict[str, Any]:
         "missorted": kinds["missort"],
         "unaccounted": kinds["unaccounted"],
         "on_belt": by_reason["on_belt"],
+        "untold": by_reason["untold"],
         "by_reason": dict(by_reason.most_common()),
         "examples": examples,
     }

@@ -43,11 +43,12 @@ class Known(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What the scanner and the DWS told of a parcel."""
+    """What the scanner and the DWS told of a parcel as it passed."""
 
-    codes: tuple[str, ...]
+    codes: tuple[str, ...]  # an empty one was not read
     weight_g: int  # 0: not weighed
     length_mm: int  # the longest side; 0: not measured
+    before: tuple[tuple[str, ...], ...] = ()  # the codes of each earlier scan of the item, oldest first
 
 
 class Demand(NamedTuple):
@@ -93,15 +94,20 @@ class Oracle:
         self._sort_codes = _sort_codes(tables, [carrier for carrier, _, _ in self._patterns])
 
     def demand(self, seen: Seen, t_ns: int) -> Demand:
-        """What the tables demand of a parcel that is decided at site time `t_ns`."""
+        """What the tables demand of a parcel that is decided at site time `t_ns`.
+
+        An item that ever showed two waybills is `multi_code` from then on; one that showed a single
+        waybill, and then none, still has it.
+        """
         local = datetime.fromtimestamp((t_ns + self._zone_ns) // NS_PER_S, UTC)
-        waybills = {code.upper() for code in seen.codes if self._carriers_of(code, local.date())}
+        readings = (*seen.before, seen.codes)
+        waybills = {code.upper() for codes in readings for code in codes if self._carriers_of(code, local.date())}
         if len(waybills) != 1:
-            return _reject("multi_code" if waybills else "unknown_code" if seen.codes else "no_read")
+            return _reject("multi_code" if waybills else "unknown_code" if any(seen.codes) else "no_read")
         (waybill,) = waybills
         if waybill in self._intercepts:
             return _reject("intercept")
-        known = self._advices.get(waybill) or self._by_sort_code(seen.codes, waybill, local.date())
+        known = self._advices.get(waybill) or self._by_labels(readings, waybill, local.date())
         if known is None:
             return _reject("no_advice")
         if known.cancelled:
@@ -125,6 +131,14 @@ class Oracle:
 
     def _match(self, code: str, on: date) -> list[str]:
         return [carrier for carrier, pattern, since in self._patterns if since <= on and pattern.fullmatch(code)]
+
+    def _by_labels(self, readings: tuple[tuple[str, ...], ...], waybill: str, on: date) -> Known | None:
+        """What the last reading tells that shows the waybill and sort codes that name a station beside it."""
+        for codes in reversed(readings):
+            known = self._by_sort_code(codes, waybill, on) if waybill in map(str.upper, codes) else None
+            if known:
+                return known
+        return None
 
     def _by_sort_code(self, codes: tuple[str, ...], waybill: str, on: date) -> Known | None:
         """What a label alone tells: nothing, when its sort codes name no station or do not agree."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
 from plc_adapter import settings
 from plc_adapter.emulator import tables
 from plc_adapter.emulator.plant import NS_PER_S, Belt, Chute
+
+LOOP: Final = "cross-belt"
+STRAIGHT: Final = "wheel-diverter"
 
 
 class Site(NamedTuple):
@@ -37,6 +41,7 @@ class _Belt(msgspec.Struct):
     speed_m_s: float
     lap_m: float
     scanner_to_divert_m: float
+    kind: str = LOOP
     max_laps: int = 3
 
 
@@ -59,13 +64,45 @@ def load(folder: Path) -> Site:
         raise settings.SettingsRefused(
             f"{path}: line {', '.join(without)} has no PLC to emulate; add a section such as [plc.{without[0]}]"
         )
+    rules = tables.read(folder / file.rules)
+    ends = {name: _end_chute(rules, name) for name, belt in file.line.items() if belt.kind == STRAIGHT}
+    wrong = [
+        f"{path}: [line.{name}] {fault}"
+        for name, belt in file.line.items()
+        for fault in _faults(name, belt, ends.get(name, 0))
+    ]
+    if wrong:
+        raise settings.SettingsRefused("\n".join(wrong))
     return Site(
-        {name: Belt(name, belt.speed_m_s, belt.lap_m) for name, belt in file.line.items()},
+        {name: Belt(name, belt.speed_m_s, belt.lap_m, end_chute=ends.get(name, 0)) for name, belt in file.line.items()},
         adapter.plcs,
         adapter.wire.devices,
         adapter.keys,
-        tables.read(folder / file.rules),
+        rules,
         file.utc_offset_h,
         round(max(belt.scanner_to_divert_m / belt.speed_m_s for belt in file.line.values()) * NS_PER_S),
         {name: belt.max_laps for name, belt in file.line.items()},
     )
+
+
+def _end_chute(rules: tables.Tables, line: str) -> int:
+    """Which chute takes a line's parcels without a lap left, by the last row that says so; 0: none of the line's."""
+    named = [
+        int(row["chute"])
+        for row in rules.exceptions
+        if tables.fits(row["reason"], "max_laps") and tables.fits(row["line"], line)
+    ]
+    there = [int(row["chute"]) for row in rules.chutes if row["line"] == line]
+    return named[-1] if named and named[-1] in there else 0
+
+
+def _faults(line: str, belt: _Belt, end_chute: int) -> Iterator[str]:
+    if belt.kind not in (LOOP, STRAIGHT):
+        yield f'kind: "{belt.kind}" is no kind of line; write "{LOOP}" or "{STRAIGHT}"'
+    if belt.kind == STRAIGHT and belt.max_laps:
+        yield f"max_laps: nothing goes round on a {STRAIGHT} line; write 0 instead of {belt.max_laps}"
+    if belt.kind == STRAIGHT and not end_chute:
+        yield (
+            f"kind: a {STRAIGHT} line's belt ends in its chute for max_laps, and exceptions.csv names none "
+            f"of its chutes; add the row max_laps,{line},CHUTE"
+        )

@@ -5,6 +5,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from plc_adapter.emulator import audit, oracle
@@ -354,6 +355,209 @@ def test_around_a_full_minute_both_sides_are_right(judged: Judged) -> None:
     for before_s, names in ((16, {"PLANE"}), (10, {"PLANE", "HAUL"}), (0, {"HAUL"})):
         truth.scans = [end_ns - before_s * NS]
         assert {demand.kind + demand.name for demand in judge.demands(truth)} == {f"lane{name}" for name in names}
+
+
+def test_an_old_line_of_truth_is_read(judged: Judged, tmp_path: Path) -> None:
+    """Without readings each scan told the codes; without first scans all of them were of the last number."""
+    keys = (
+        "line",
+        "items",
+        "waybill",
+        "codes",
+        "weight_g",
+        "size_mm",
+        "station",
+        "scans",
+        "chute",
+        "dropped_ns",
+        "laps",
+    )
+    truth = judged.truths[0]
+    truth.scans = [truth.scans[0], truth.scans[0] + 120 * NS]
+    path = tmp_path / "truth.ndjson"
+    path.write_bytes(msgspec.json.encode({key: getattr(truth, key) for key in keys}) + b"\n")
+    (read,) = audit._truths(path)
+    assert read == truth
+    assert [seen.codes for _, seen in read.seen()] == [truth.codes] * 2
+
+
+@pytest.mark.parametrize("keys", [{"readings": [[], []]}, {"first_scans": [0, 1]}])
+def test_a_line_of_truth_that_does_not_add_up_is_refused(judged: Judged, keys: dict[str, Any]) -> None:
+    told = msgspec.to_builtins(judged.truths[0]) | keys
+    with pytest.raises(msgspec.ValidationError, match=r"too many for|do not belong to"):
+        msgspec.convert(told, Truth)
+
+
+# ---- what each scan told ----------------------------------------------------
+
+OWN, OTHER, GOODS = "YT1234567890123", "YT1234567890124", "69012342"
+
+
+@pytest.mark.parametrize(
+    ("readings", "name"),
+    [
+        ([(OWN,), (OWN,)], "BUS1"),
+        ([(), (OWN,)], "BUS1"),
+        ([(OWN,), ()], "BUS1"),
+        ([(GOODS,), (OWN.lower(), GOODS)], "BUS1"),
+        ([(OWN,), (OTHER,)], "multi_code"),
+        ([(OWN, OTHER), (OWN,)], "multi_code"),
+        ([(OWN,), (OTHER,), ()], "multi_code"),
+        ([(), ()], "no_read"),
+        ([(GOODS,), ()], "no_read"),
+        ([(GOODS,), ("",)], "no_read"),
+        ([(), (GOODS,)], "unknown_code"),
+    ],
+)
+def test_what_earlier_scans_told_is_not_forgotten(county: Site, readings: list[tuple[str, ...]], name: str) -> None:
+    oracle_ = Oracle(county.tables, {OWN: YTO, OTHER: YTO}, ())
+    *before, codes = readings
+    assert oracle_.demand(Seen(codes, 500, 300, tuple(before)), NOON_NS).name == name
+
+
+@pytest.mark.parametrize(
+    ("readings", "station"),
+    [
+        ([(OWN, "531-A03-12"), (OWN,)], "V11"),
+        ([(OWN, "531-A03-12"), ()], "V11"),
+        ([(OWN, "531-A03-12"), (OWN, "900-1-2")], "CQ"),
+        ([(OWN, "531-A03-12"), (OWN, "531-A03", "900-1-2")], "V11"),
+        ([("531-A03-12",), (OWN,)], None),
+    ],
+)
+def test_the_last_label_that_names_a_station_counts(
+    county: Site, readings: list[tuple[str, ...]], station: str | None
+) -> None:
+    *before, codes = readings
+    demand = Oracle(county.tables, {}, ()).demand(Seen(codes, 500, 300, tuple(before)), NOON_NS - 3600 * NS)
+    lanes = {row["station"]: row["lane"] for row in county.tables.stations}
+    assert demand.name == (lanes[station] if station else "no_advice")
+
+
+class Rounds:
+    """A parcel of BUS1 on the loop, scanned once for each reading."""
+
+    def __init__(self, judged: Judged, readings: list[tuple[str, ...]], first_scans: list[int] | None = None) -> None:
+        self.judge = audit._Judge(judged.site, Oracle(judged.site.tables, {OWN: YTO, OTHER: YTO}, ()), judged.ledger)
+        first_scans = first_scans or [0]
+        self.truth = Truth(
+            line="L1",
+            items=[(epoch, 1) for epoch in range(len(first_scans))],
+            waybill=OWN,
+            codes=(OWN,),
+            weight_g=500,
+            size_mm=(300, 200, 100),
+            station="T1",
+            scans=[NOON_NS + 120 * NS * at for at in range(len(readings))],
+            chute=0,
+            dropped_ns=0,
+            laps=len(readings) - 1,
+            readings=readings,
+            first_scans=first_scans,
+        )
+
+    def words(self) -> dict[str, str]:
+        """What is said of it in a chute of its lane, and in those for what was not read and for two waybills."""
+        oracle_ = self.judge._oracle
+        chutes = {"BUS1": oracle_.lane_chutes["L1", "BUS1"][0], "reject": 118}
+        return {
+            name: self.judge.word(msgspec.structs.replace(self.truth, chute=chute)) for name, chute in chutes.items()
+        }
+
+
+@pytest.mark.parametrize(
+    ("readings", "words"),
+    [
+        ([(OWN,)], {"BUS1": "planned", "reject": ""}),
+        ([()], {"BUS1": "", "reject": "no_read"}),
+        ([(), (OWN,)], {"BUS1": "planned", "reject": ""}),
+        ([(OWN,), ()], {"BUS1": "planned", "reject": ""}),
+        ([(OWN,), (OWN, OTHER)], {"BUS1": "", "reject": "multi_code"}),
+        ([(OWN,), (OTHER,), (OWN,)], {"BUS1": "", "reject": "multi_code"}),
+    ],
+)
+def test_the_last_scan_decides_with_all_before_it(
+    judged: Judged, readings: list[tuple[str, ...]], words: dict[str, str]
+) -> None:
+    assert Rounds(judged, readings).words() == words
+
+
+def test_a_scan_of_which_nothing_was_told_read_nothing(judged: Judged) -> None:
+    rounds = Rounds(judged, [(), ()])
+    rounds.truth.readings = [()]
+    assert rounds.words() == {"BUS1": "", "reject": "no_read"}
+
+
+def test_a_new_number_forgets_what_was_read(judged: Judged) -> None:
+    assert Rounds(judged, [(OTHER,), (OWN,)], [0, 1]).words() == {"BUS1": "planned", "reject": ""}
+    assert Rounds(judged, [(OWN,), ()], [0, 1]).words() == {"BUS1": "", "reject": "no_read"}
+    assert Rounds(judged, [(OWN,), ()], [0, 0]).words() == {"BUS1": "planned", "reject": ""}
+
+
+# ---- a straight belt --------------------------------------------------------
+
+END = 218
+
+
+@pytest.fixture
+def straight(judged: Judged) -> Judged:
+    """The same day with line L2 a straight belt."""
+    belts = judged.site.belts | {"L2": judged.site.belts["L2"]._replace(end_chute=END)}
+    judged.site = judged.site._replace(belts=belts, max_laps=judged.site.max_laps | {"L2": 0})
+    return judged
+
+
+def run_out(straight: Judged, lane: str = "BUS1") -> Truth:
+    """A parcel of a lane that ran off the end."""
+    judge = audit._Judge(straight.site, straight.oracle, straight.ledger)
+    truth = next(
+        truth
+        for truth in straight.truths
+        if truth.line == "L2" and [demand.name for demand in judge.demands(truth)] == [lane]
+    )
+    truth.chute, truth.laps = END, 0
+    straight.ledger.chutes["L2", truth.items[0][1]] = [END]
+    return truth
+
+
+def test_what_the_tables_send_to_the_end_is_right_there(straight: Judged) -> None:
+    """So is what no chute of the line serves."""
+    report = straight.report()
+    assert (report["missorted"], report["untold"]) == (0, 0)
+    assert any(truth.chute == END for truth in straight.truths)
+
+
+@pytest.mark.parametrize("why", ["missed", "closed", "untold"])
+def test_what_ran_out_for_a_reason_of_the_plant_is_right(straight: Judged, why: str) -> None:
+    run_out(straight).ran_out = why
+    report = straight.report()
+    assert (report["missorted"], report["by_reason"][why], report["untold"]) == (0, 1, int(why == "untold"))
+
+
+def test_what_was_told_to_run_out_without_need_is_wrong(straight: Judged) -> None:
+    truth = run_out(straight)
+    assert straight.report()["missorted"] == 1
+    chutes = straight.oracle.lane_chutes["L2", "BUS1"]
+    assert len(chutes) > 1
+    truth.shut = chutes[1:]
+    assert straight.report()["missorted"] == 1
+    truth.shut = chutes
+    assert straight.report()["missorted"] == 0
+    assert audit._Judge(straight.site, straight.oracle, straight.ledger).word(truth) == "max_laps"
+
+
+def test_to_have_run_out_excuses_the_end_chute_alone(straight: Judged) -> None:
+    truth = run_out(straight)
+    truth.ran_out = "missed"
+    truth.chute = 217
+    straight.ledger.chutes["L2", truth.items[0][1]] = [217]
+    assert straight.report()["missorted"] == 1
+
+
+def test_on_a_loop_nothing_runs_out(judged: Judged) -> None:
+    truth = run_out(judged)
+    truth.ran_out = "missed"
+    assert judged.report()["missorted"] == 1
 
 
 def test_files_that_are_not_there_are_told(county: Site, tmp_path: Path) -> None:

@@ -278,7 +278,7 @@ def check(plant: Plant) -> None:
     """Every parcel waits, rides one cell of its own, or lies in one chute."""
     riding = {item.cell for item in plant._items.values() if item.cell >= 0}
     assert len(plant._items) == len(riding) <= plant.on_belt
-    assert sum(plant._taken) == plant.on_belt == plant.inducted - plant.dropped
+    assert sum(map(bool, plant._riding)) == plant.on_belt == plant.inducted - plant.dropped
     assert plant.on_belt <= plant.cells
     assert sum(chute > 0 for chute in plant.drop_chute) == plant.dropped
     assert all(not chute for chute in plant.drop_chute[plant.inducted :])

@@ -1,0 +1,157 @@
+"""What a scenario does to a plant happens when it is said, ends by itself, and leaves all else as it was."""
+
+from collections.abc import Callable
+
+import pytest
+
+from plc_adapter.emulator.plant import (
+    BLOCKED,
+    CHANGING,
+    DROPPED,
+    FULL,
+    NEVER_NS,
+    NS_PER_S,
+    OPEN,
+    PASSED,
+    Belt,
+    Chute,
+    Entered,
+    Faults,
+    Left,
+    Load,
+    Plant,
+    Sensed,
+)
+from tests.plc_adapter.emulator.hosts import Order, drive
+
+BELT = Belt("L1", 2.0, 240.0)
+CHUTES = [Chute(101 + at, 30.0 + 10 * at, 0) for at in range(6)]
+
+
+def plant_of(times_s: list[float], capacity: int = 0) -> Plant:
+    load = Load([round(time_s * NS_PER_S) for time_s in times_s], [1] * len(times_s))
+    chutes = [chute._replace(capacity=capacity) for chute in CHUTES]
+    return Plant(BELT, chutes, load, seed=1, faults=Faults(missed_share=0, jam_share=0))
+
+
+def left(plant: Plant) -> list[tuple[int, int]]:
+    return [(record.chute, record.outcome) for record in plant.plc if isinstance(record, Left)]
+
+
+def sensed(plant: Plant) -> list[tuple[float, int, int]]:
+    return [(each.t_ns / NS_PER_S, each.chute, each.state) for each in plant.plc if isinstance(each, Sensed)]
+
+
+def test_a_jam_keeps_parcels_out_and_goes_by_itself() -> None:
+    plant = plant_of([0.0, 30.0])
+    drive(plant, [Order(0.0, 103, 104), Order(0.0, 103, 104)], [(5.0, lambda plant: plant.block(103, 40))])
+    assert plant.drop_chute == [104, 103]
+    assert sensed(plant) == [(5.0, 103, BLOCKED), (45.0, 103, OPEN)]
+
+
+def test_the_last_jam_of_a_chute_counts() -> None:
+    plant = plant_of([])
+    plant.block(103, 40)
+    plant.advance(10 * NS_PER_S)
+    plant.block(103, 100)
+    plant.advance(300 * NS_PER_S)
+    assert sensed(plant) == [(0.0, 103, BLOCKED), (10.0, 103, BLOCKED), (110.0, 103, OPEN)]
+
+
+def test_a_full_chute_waits_for_staff_as_ever() -> None:
+    plant = plant_of([0.0], capacity=100)
+    drive(plant, [Order(0.0, 103)])
+    plant.fill(103)
+    filled_s = plant.now_ns / NS_PER_S
+    plant.advance(plant.now_ns + 300 * NS_PER_S)
+    (full_s, *_), (changing_s, *_), (open_s, *_) = sensed(plant)
+    assert [state for _, _, state in sensed(plant)] == [FULL, CHANGING, OPEN]
+    assert full_s == filled_s
+    assert 30 <= changing_s - full_s <= 120
+    assert 15 <= open_s - changing_s <= 45
+    assert (plant.bags, plant.bins()[2].count) == (1, 0)
+
+
+def test_a_chute_that_was_full_when_it_got_blocked_is_full_thereafter() -> None:
+    plant = plant_of([0.0, 1.0], capacity=2)
+    drive(plant, [Order(0.0, 103)] * 2)
+    plant.block(103, 10)
+    plant.advance(plant.now_ns + 300 * NS_PER_S)
+    assert [state for _, _, state in sensed(plant)] == [FULL, BLOCKED, FULL, CHANGING, OPEN]
+    assert plant.bags == 1
+
+
+def test_as_many_diverts_fail_as_are_said_and_only_such_as_would_drop() -> None:
+    plant = plant_of([0.0, 5.0, 10.0])
+    plant.block(102, 60)
+    plant.miss(1)
+    plant.miss(1)
+    drive(plant, [Order(0.0, 102), Order(0.0, 103), Order(0.0, 103)])
+    assert left(plant)[:3] == [(102, PASSED), (103, PASSED), (103, PASSED)]
+    assert (plant.missed, plant.laps) == (2, [1, 1, 1])
+    assert plant.drop_chute == [102, 103, 103]
+
+
+def test_a_belt_that_stands_keeps_its_parcels_and_takes_orders() -> None:
+    """The first parcel has passed chute 101 when the belt stops, and 102 not yet."""
+    plant = plant_of([0.0])
+    plant.advance(10 * NS_PER_S)
+    item = plant.scans[0].item
+    plant.advance(26 * NS_PER_S)
+    plant.stop(100)
+    plant.advance(50 * NS_PER_S)
+    assert plant.riders()[0].position_m == 32.0
+    plant.divert(item, 101, 102, NEVER_NS)
+    plant.advance(129 * NS_PER_S)
+    assert not plant.done
+    plant.advance(130 * NS_PER_S)
+    assert plant.plc[-1] == Left(130 * NS_PER_S, item, 102, DROPPED)
+
+
+def test_an_order_given_before_the_belt_stood_still_holds() -> None:
+    plant = plant_of([0.0])
+    drive(plant, [Order(0.0, 104)], [(12.0, lambda plant: plant.stop(60))])
+    assert (plant.drop_chute, plant.drop_ns) == ([104], [(10 + 30 + 60) * NS_PER_S])
+
+
+def test_staff_do_not_stop_with_the_belt() -> None:
+    plant = plant_of([])
+    plant.block(103, 40)
+    plant.stop(600)
+    plant.advance(60 * NS_PER_S)
+    assert sensed(plant) == [(0.0, 103, BLOCKED), (40.0, 103, OPEN)]
+
+
+def test_what_is_brought_after_a_stop_does_not_wait_for_it() -> None:
+    plant = plant_of([0.0, 5.0, 100.0])
+    plant.advance(1 * NS_PER_S)
+    plant.stop(30)
+    plant.advance(200 * NS_PER_S)
+    entered = [record.t_ns / NS_PER_S for record in plant.plc if isinstance(record, Entered)]
+    assert entered == [0.0, 31.25, 100.0]  # at 1.0 s, where it stopped, a cell stood at the induction
+
+
+def test_the_longest_of_two_stops_counts() -> None:
+    one, other = plant_of([0.0]), plant_of([0.0])
+    drive(one, [Order(0.0, 104)], [(12.0, lambda plant: plant.stop(60)), (20.0, lambda plant: plant.stop(10))])
+    drive(other, [Order(0.0, 104)], [(12.0, lambda plant: plant.stop(60)), (62.0, lambda plant: plant.stop(30))])
+    assert (one.drop_ns, other.drop_ns) == ([100 * NS_PER_S], [120 * NS_PER_S])
+
+
+@pytest.mark.parametrize(
+    ("verb", "words"),
+    [
+        (lambda plant: plant.block(999, 10), "line L1 has no chute 999; its chutes are 101, 102"),
+        (lambda plant: plant.fill(999), "line L1 has no chute 999"),
+        (lambda plant: plant.block(101, 0), "say how long, above 0"),
+        (lambda plant: plant.stop(-1), "say how long, above 0"),
+        (lambda plant: plant.stop(float("nan")), "say how long, above 0"),
+        (lambda plant: plant.stop(float("inf")), "say how long, above 0"),
+        (lambda plant: plant.miss(0), "say how many, from 1 on"),
+    ],
+)
+def test_what_cannot_be_is_refused(verb: Callable[[Plant], None], words: str) -> None:
+    plant = plant_of([0.0])
+    with pytest.raises(ValueError, match=words):
+        verb(plant)
+    assert not plant.plc
