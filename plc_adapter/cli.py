@@ -9,10 +9,12 @@ import asyncio
 import gc
 import importlib
 import json
+import shutil
 import signal
 import sys
+import textwrap
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -22,8 +24,10 @@ from typing import Any, Final, NoReturn
 import click
 import msgspec
 
+from plc_adapter import layout as laying_out
 from plc_adapter import probe as probing
 from plc_adapter import service, settings
+from plc_adapter.mailbox import RING
 from plc_adapter.scanner.link import Link
 from plc_adapter.scanner.listening import heard
 from plc_adapter.scanner.settings import Scanner
@@ -72,6 +76,7 @@ def main() -> None:
     plc-adapter probe --site my-hub    look at the PLCs, and say what is wrong
     plc-adapter run --site my-hub      carry reports and orders, until stopped
     plc-adapter scanner --site my-hub  look at the readers, and at what they send
+    plc-adapter layout --site my-hub   the mailbox word by word, for the PLC's programmer
     """
 
 
@@ -125,7 +130,7 @@ def probe(*, folder: Path, names: tuple[str, ...], as_json: bool) -> None:
     site, chosen = _site(folder, names)
     found = asyncio.run(_probe(site, chosen))
     if as_json:
-        lines = [{"ok": not findings.problems, **asdict(findings)} for findings in found]
+        lines = [{"ok": not one.faults, "problems": one.problems, **asdict(one)} for one in found]
         click.echo(json.dumps({"lines": lines}, ensure_ascii=False))
     else:
         for findings in found:
@@ -163,6 +168,43 @@ def scanner(*, folder: Path, names: tuple[str, ...], listen: bool, as_json: bool
             click.echo(f"[scanner.{name}]")
             for key, value in msgspec.to_builtins(reader).items():
                 click.echo(f"{key} = {_toml(value)}")
+
+
+@main.command()
+@click.option(
+    "--site",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The folder that holds site.toml; without it, words counted from the block's beginning.",
+)
+@line_option
+@json_option
+def layout(*, folder: Path | None, names: tuple[str, ...], as_json: bool) -> None:
+    """Show the mailbox field by field, for the PLC's program: type, address in the line's dialect, meaning.
+
+    \b
+    Examples:
+      plc-adapter layout
+      plc-adapter layout --site my-hub --line L1
+    """
+    plcs: dict[str, settings.Plc | None] = {"": None}
+    if folder is not None:
+        site, chosen = _site(folder, names)
+        plcs = {name: site.plcs[name] for name in chosen}
+    elif names:
+        raise click.BadParameter("a line's addresses stand in its site.toml; name its folder with --site")
+    if as_json:
+        lines = [
+            {"line": name, "note": laying_out.note(plc), "fields": [row._asdict() for row in laying_out.rows(plc)]}
+            for name, plc in plcs.items()
+        ]
+        click.echo(json.dumps({"lines": lines}, ensure_ascii=False))
+        return
+    for name, plc in plcs.items():
+        if plc is not None:
+            click.echo(f"{name}  {plc.host}:{plc.port}")
+        click.echo(laying_out.note(plc))
+        click.echo(laying_out.table(plc))
 
 
 def _toml(value: Any) -> str:
@@ -239,19 +281,46 @@ async def _run(lines: list[service.Line], clock: Clock, daemon: str) -> dict[str
 
 
 async def _probe(site: settings.Site, names: list[str]) -> list[probing.Findings]:
-    plcs = [(name, site.plcs[name]) for name in names]
-    return await asyncio.gather(*(probing.probe(name, service.port_of(plc), plc.word_order) for name, plc in plcs))
+    return await asyncio.gather(*(probing.examine(name, site.plcs[name]) for name in names))
 
 
 def _print(findings: probing.Findings) -> None:
-    click.echo(f"{findings.line}  {findings.plc}")
+    click.echo(click.style(findings.line, bold=True) + f"  {findings.plc}, {findings.place}")
+    if findings.reads:
+        for name, value in _figures(findings):
+            click.echo(f"  {name:<12}{value}")
+    for word, colour, told in (("FAULT", "red", findings.faults), ("note", "yellow", findings.notes)):
+        for one in told:
+            click.echo(f"  {click.style(f'{word:<12}', fg=colour, bold=True)}{_wrapped(one.message)} [{one.fault}]")
+            if one.do:
+                click.echo(f"  {'  to do':<12}{_wrapped(one.do)}")
+    if not findings.faults:
+        click.echo(f"  {click.style('all is well', fg='green', bold=True)}")
+
+
+def _figures(findings: probing.Findings) -> Iterator[tuple[str, str]]:
+    """What was seen of a PLC that answers, line by line."""
     if findings.epoch:
-        heart = "beats" if findings.heartbeat else "stands still"
-        click.echo(f"    epoch {findings.epoch}, heartbeat {heart}, line {findings.line_state}")
-        click.echo(f"    {findings.reports} reports, {findings.unacknowledged} not acknowledged")
-        click.echo(f"    a read takes {findings.read_ms} ms, at most {findings.read_ms_max} ms")
-    for problem in findings.problems or ["all is well"]:
-        click.echo(f"    {problem}")
+        beats = f"a new one every {findings.beat_ms:g} ms" if findings.beat_ms else "stands still"
+        yield "program", f"epoch {findings.epoch}, line {findings.line_state}"
+        yield "heartbeat", beats
+        yield "clock", f"runs {findings.clock_rate:.2f} ms in a ms"
+        yield "reports", f"{findings.reports}, of which {findings.unacknowledged} wait in the ring of {RING}"
+        yield "orders", f"{findings.orders_taken} taken of host epoch {findings.host_epoch}"
+    yield (
+        "round trip",
+        (
+            f"{findings.read_ms:.1f} ms, p99 {findings.read_ms_p99:.1f}, at most {findings.read_ms_max:.1f} "
+            f"({findings.reads} reads, {findings.unanswered} unanswered)"
+        ),
+    )
+    yield "polling", f"up to {findings.polls_per_s:.0f} exchanges/s"
+
+
+def _wrapped(text: str) -> str:
+    """A sentence in the second column of a terminal."""
+    width = min(shutil.get_terminal_size((100, 24)).columns, 100)
+    return textwrap.fill(text, width - 14, break_on_hyphens=False).replace("\n", "\n" + " " * 14)
 
 
 def _tell(level: str, what: str, **fields: object) -> None:

@@ -1,39 +1,14 @@
 """The ring mailbox between host and PLC, as bytes, for every dialect. No clock, no socket: time is an argument.
 
 Each side owns one block of 80 words (16 bits, high byte first) that the other only reads.
-u32 are two words; which comes first is the site's `word_order`.
-
-    word    PLC -> host                          host -> PLC
-    0-1     mark u32 = 0x48530001                mark u32 = 0x48530001
-    2-3     epoch u32, new at each PLC restart,  epoch u32 as last read from the PLC;
-            never 0                              the PLC ignores the block when it differs
-    4       host epoch as last taken over        host epoch, new at each adapter start
-    5       heartbeat, another value each scan   heartbeat, another value each write
-    6-7     head u32: reports since the epoch    6 head: low word of the orders since
-            began                                  the host epoch began
-    8       tail: low word of the last report    7 tail: low word of the last report
-            the host acknowledged                  acknowledged
-    9       taken: low word of the last order    8 state: HostState
-            the PLC took
-    10      line state: LineState
-    11      clock: low word of a millisecond
-            counter
-    12-15   0                                    9-15 0
-    16-79   8 reports of 8 words, number n at    8 orders of 8 words, number n at place
-            place n mod 8                        n mod 8
-
-    word    report                               order
-    0       seq: low word of its number          seq: low word of its number
-    1       kind: 5 item, 7 discharge, 8 chute   1-2 item u32
-    2-3     item u32                             3 chute
-    4       point: induct or chute               4 alternate chute, 65535 none
-    5       value: Discharge or ChuteState       5 left: ms until the divert is reached,
-    6       stamp: the clock when it happened      0 too late, do nothing
-    7       seq again, written last              6 reason; 7 seq again, written last
+u32 are two words; which comes first is the site's `word_order`. The words stand in blocks.py,
+and with all this as a page for the PLC's programmer in MAILBOX.md.
 
 How it is used:
 - Reports and orders are numbered from 1. One is there when it is not past head and both its
   seq words are the low word of its number; otherwise it is not there yet.
+- A report's words are written in their order, and `head` after them: who reads meanwhile sees
+  the old block or the whole report.
 - A place is used again only when the other side has acknowledged it: `tail` for reports,
   `taken` for orders. head - tail > 8 is an overrun: reports are gone, and it is an alarm.
 - A `tail` that is not between the PLC's own tail and head is an old one: ignore it.
@@ -53,26 +28,29 @@ from enum import IntEnum
 from struct import Struct
 from typing import Final, Literal, NamedTuple
 
+from plc_adapter import blocks
 from plc_adapter.port import Garbled, Refused
 from sorter.records import NONE_16
 
-RING: Final = 8
-BLOCK_WORDS: Final = 80
+RING: Final = blocks.RING
+BLOCK_WORDS: Final = blocks.BLOCK_WORDS
 BLOCK_BYTES: Final = 2 * BLOCK_WORDS
 MARK: Final = 0x4853_0001  # "HS", layout 1
 SILENT_NS: Final = 500_000_000  # a heartbeat older than this is a dead side
 NUMBER_MAX: Final = 2**32 - 1  # reports in one epoch
+ODD_HEADS_MAX: Final = 3  # so many in a row, and the head is what the PLC means
 
 WordOrder = Literal["big", "little"]
 
-_PLC_HEAD: Final = Struct(">IIHHIHHHH8x")
-_HOST_HEAD: Final = Struct(">IIHHHHH14x")
-_REPORT: Final = Struct(">HHIHHHH")
-_ORDER: Final = Struct(">HIHHHHH")
+_PLC_HEAD: Final = blocks.PLC_HEAD.struct()
+_HOST_HEAD: Final = blocks.HOST_HEAD.struct()
+_REPORT: Final = blocks.REPORT.struct()
+_ORDER: Final = blocks.ORDER.struct()
 _WORDS: Final = Struct(f">{BLOCK_WORDS}H")
-_HEAD_BYTES: Final = 32
-_PLACE_BYTES: Final = 16
+_HEAD_BYTES: Final = 2 * blocks.HEAD_WORDS
+_PLACE_BYTES: Final = 2 * blocks.PLACE_WORDS
 _LOW: Final = 0xFFFF
+_NEW_EPOCH: Final = "its program must begin a new epoch when it restarts"
 
 assert _PLC_HEAD.size == _HOST_HEAD.size == _HEAD_BYTES
 assert _REPORT.size == _ORDER.size == _PLACE_BYTES
@@ -193,12 +171,16 @@ class HostSide:
         self.lost = 0  # reports gone by overruns
         self.torn_reads = 0  # reads in a row that ended at a report which is not there yet
         self.void = 0  # orders given and not taken when an epoch ended
+        self.reused = 0  # times the PLC began again in an epoch that it had used
         self._u32 = _same if word_order == "big" else _swapped
         self._word_order: WordOrder = word_order
         self._block = bytearray(BLOCK_BYTES)
         self._ring: list[Order] = [Order(0, 0, NONE_16, 0, 0)] * RING
         self._beat = 0
+        self._met = 0  # the epoch last met, also while the PLC is met anew
+        self._began_again = False
         self._head_high = 0
+        self._odd_heads = 0  # reads in a row whose head was too far from what was read
         self._plc_beat = -1
         self._heard_ns = 0
 
@@ -263,11 +245,15 @@ class HostSide:
         return self._reports(block, head, clock)
 
     def _meet(self, epoch: int, echo: int, head: int, tail: int) -> None:
-        self.epoch = epoch
+        self.reused += epoch == self._met and (self._began_again or head < self.read)
+        self._began_again = False
+        self._odd_heads = 0
+        self._met = self.epoch = epoch
         self.host_epoch = echo % _LOW + 1  # another than the last adapter's, never 0
         self.ready = False
         self.void += self.given - self.taken
         self.given = self.taken = 0
+        self._block[_HEAD_BYTES:] = bytes(RING * _PLACE_BYTES)  # an old order's seq may be a new one's
         self.torn_reads = 0
         self._head_high = head >> 16
         self._start_at(head, tail)
@@ -280,6 +266,9 @@ class HostSide:
         if self.ready:
             mine = self.host_epoch
             self.forget()
+            if echo == 0:  # no adapter has this one
+                self._began_again = True
+                raise Garbled(f"the PLC began again in epoch {self._met}; {_NEW_EPOCH}")
             raise Refused(
                 f"another adapter drives this PLC (host epoch {echo}, ours was {mine}); "
                 "let only one plc-adapter run for a line"
@@ -296,10 +285,14 @@ class HostSide:
     def _take_acknowledgement(self, taken: int) -> None:
         open_orders = self.given - taken & _LOW
         if open_orders > self.given - self.taken:
+            self._began_again = taken == 0
+            self.forget()
             raise Garbled(
                 f"the PLC says it took order {taken}, but orders {self.taken + 1 & _LOW} to "
                 f"{self.given & _LOW} are open; `taken` is the low word of the last order it took"
             )
+        for number in range(self.taken + 1, self.given - open_orders + 1):  # a PLC that forgets takes none twice
+            self._block[_place(number) : _place(number) + _PLACE_BYTES] = bytes(_PLACE_BYTES)
         self.taken = self.given - open_orders
 
     def _reports(self, block: bytes, head: int, clock: int) -> list[Report]:
@@ -317,15 +310,13 @@ class HostSide:
 
     def _first_unread(self, head: int) -> int:
         unread = head - self.read
-        if abs(unread) > 0x8000:  # only head's two words read at different moments look like this
+        self._odd_heads = self._odd_heads + 1 if abs(unread) > 0x8000 else 0
+        if 0 < self._odd_heads < ODD_HEADS_MAX:  # as when head's two words were read at different moments
             return head + 1
+        self._odd_heads = 0
         if unread < 0:
-            epoch = self.epoch
             self.forget()
-            raise Garbled(
-                f"the PLC's head went back from {self.read} to {head} within epoch {epoch}; "
-                "its program must begin a new epoch when it restarts"
-            )
+            raise Garbled(f"the PLC's head went back from {self.read} to {head} within epoch {self._met}; {_NEW_EPOCH}")
         if head - self.acknowledged > RING:
             self.overruns += 1
             skipped = max(unread - RING, 0)
