@@ -1,17 +1,63 @@
-"""Looks at a PLC without touching it, and says in words what is wrong."""
+"""Looks at a PLC without touching it, and says in words what is wrong.
+
+`probe` looks at one port for a while; `examine` knows the settings too: where there is no mailbox
+it tries the places and ways that engineers mix up, and it looks at the host's block beside.
+Nothing here ever writes, so all of it is safe beside a running adapter.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from plc_adapter.mailbox import RING, SILENT_NS, LineState, PlcHead, WordOrder, look
-from plc_adapter.port import Port, PortError
+from plc_adapter import addresses, diagnosis
+from plc_adapter.diagnosis import DRIVEN, PATIENCE_MS, Fault, Look, find_mark, is_hosts
+from plc_adapter.mailbox import LineState, WordOrder
+from plc_adapter.port import Garbled, Late, Port, PortError, Refused, Unreachable
+from plc_adapter.service import port_of
+from plc_adapter.settings import Plc
 
-READS: Final = 50
-BEAT_S: Final = SILENT_NS / 1e9
+LOOK_S: Final = 1.5  # three times as long as a heart may stand still
+EVERY_S: Final = 0.01
+READS_MIN: Final = 10  # also of a PLC so slow that they take longer
+SEARCH_S: Final = 8.0  # for all other places together
+REACH_S: Final = 2.0  # for a connection, where a port has said that there is none
+LATES_MAX: Final = 3  # so many before the first answer, and there will be none
+HOST_BEAT_S: Final = 0.3  # an adapter writes more often, unless its poll_ms is longer
+
+# A port says what failed in a sentence; by these words of it the fault has its name.
+_WORDS: Final = (
+    ("package that is not installed", "not_installed"),
+    ("closed the connection", "dropped"),
+    ("ended the session", "dropped"),
+    ("hangs up on rack", "rack_slot"),
+    ("does not permit", "protected"),
+    ("holding registers to", "no_block"),
+    ("bytes to", "no_block"),
+    ("there is no such variable", "no_block"),
+    ("is not a node", "no_block"),
+    ("refused to read at register", "unit"),
+    ("make the variable accessible", "protected"),
+    ("make the variable an array", "shape"),
+    ("a mailbox is an array of", "shape"),
+    ("a mailbox has", "shape"),
+    ("lets n", "security"),  # nobody, no guest
+    ("no session free", "busy"),
+)
+_KINDS: Final = ((Unreachable, "unreachable"), (Late, "silent"), (Refused, "refused"), (Garbled, "dialect"))
+_CURES: Final = {
+    "unit": "check the unit (slave) number in the PLC's Modbus server and in site.toml, and that the server is on",
+    "dropped": "see whether the PLC's server allows one more connection, and what closes it: a firewall, a gateway",
+}
+# What another setting may cure; the rest is for the PLC to change.
+_ELSEWHERE: Final = frozenset(
+    {"address", "dialect", "empty", "no_block", "rack_slot", "refused", "silent", "unit", "unreachable"}
+)
+_CHANGED: Final = {"port": "unreachable", "unit": "unit", "rack": "rack_slot", "slot": "rack_slot"}
 
 
 @dataclass(slots=True)
@@ -21,70 +67,256 @@ class Findings:
     line: str
     plc: str
     word_order: WordOrder
-    problems: list[str] = field(default_factory=list)
+    place: str = ""  # where in the PLC its block is to be
+    faults: list[Fault] = field(default_factory=list)
+    notes: list[Fault] = field(default_factory=list)  # worth knowing, and nothing is wrong
     epoch: int = 0
     host_epoch: int = 0
-    heartbeat: bool = False  # it changed within half a second
+    heartbeat: bool = False  # it changed, and never stood still for half a second
     line_state: str = ""
     reports: int = 0  # since the epoch began
     unacknowledged: int = 0
     orders_taken: int = 0  # low word
+    beat_ms: float = 0.0  # between two heartbeats, as far as the reads can tell
+    clock_rate: float = 0.0  # of the PLC's clock to real time
+    reads: int = 0
+    unanswered: int = 0
     read_ms: float = 0.0  # the middle one
+    read_ms_p99: float = 0.0
     read_ms_max: float = 0.0
+    polls_per_s: float = 0.0  # exchanges that could follow one another
+
+    @property
+    def problems(self) -> list[str]:
+        """The faults in sentences."""
+        return [str(fault) for fault in self.faults]
 
 
-async def probe(line: str, port: Port, word_order: WordOrder) -> Findings:
-    """Read the PLC's block for a while. Never writes, and raises nothing that a PLC can cause."""
-    findings = Findings(line, port.name, word_order)
-    try:
-        await port.connect()
-        head = await _read(port, findings)
-        _judge(head, findings)
-        await _times(port, findings)
-    except PortError as error:
-        findings.problems.append(str(error))
-    finally:
-        await port.close()
+@dataclass(slots=True)
+class _Watched:
+    looks: list[Look] = field(default_factory=list)
+    lates: int = 0
+    error: PortError | None = None  # what ended it early
+
+
+async def examine(line: str, plc: Plc, *, for_s: float = LOOK_S) -> Findings:
+    """Look at the PLC of a line, and where it is not as site.toml says, look for it."""
+    watched = await _watch(port := port_of(plc), for_s)
+    findings = Findings(line, port.name, plc.word_order, addresses.place_of(plc))
+    _judge(watched, findings, plc.poll_ms, addresses.round_trips(plc), lambda word: addresses.word_of(plc, word))
+    if _at_its_place(watched):
+        await _look_at_orders(plc, watched, findings)
+    elif findings.faults[0].fault in _ELSEWHERE:
+        findings.faults[0] = await _found(plc, watched) or await _reached(plc, watched) or findings.faults[0]
     return findings
 
 
-async def _read(port: Port, findings: Findings) -> PlcHead:
-    """Read until the heart has beaten once, or half a second has gone by."""
-    first = look(await port.read(), findings.word_order)
-    head = first
-    until_s = time.monotonic() + BEAT_S
-    while head.heartbeat == first.heartbeat and time.monotonic() < until_s:
-        await asyncio.sleep(0.01)
-        head = look(await port.read(), findings.word_order)
-    findings.heartbeat = head.heartbeat != first.heartbeat
-    return head
+async def probe(line: str, port: Port, word_order: WordOrder, *, for_s: float = LOOK_S) -> Findings:
+    """Read the PLC's block for a while. Raises nothing that a PLC can cause."""
+    findings = Findings(line, port.name, word_order)
+    _judge(await _watch(port, for_s), findings, poll_ms=PATIENCE_MS, round_trips=1, word=lambda word: f"word {word}")
+    return findings
 
 
-def _judge(head: PlcHead, findings: Findings) -> None:
-    findings.epoch = head.epoch
-    findings.host_epoch = head.host_epoch
+def _at_its_place(watched: _Watched) -> bool:
+    """Whether the block that was read last begins as a mailbox does."""
+    marked = find_mark(watched.looks[-1].block) if watched.looks else None
+    return marked is not None and marked.at_byte == 0
+
+
+async def _watch(port: Port, for_s: float) -> _Watched:
+    watched = _Watched()
+    until_s = time.monotonic() + for_s
+    try:
+        while time.monotonic() < until_s or len(watched.looks) + watched.lates < READS_MIN:
+            try:
+                await port.connect()
+                asked_ns = time.monotonic_ns()
+                block = await port.read()
+            except Late as error:
+                watched.lates += 1
+                if watched.lates >= LATES_MAX and not watched.looks:
+                    watched.error = error
+                    break
+            else:
+                watched.looks.append(Look(asked_ns, time.monotonic_ns(), block))
+            await asyncio.sleep(EVERY_S)
+    except PortError as error:
+        watched.error = error
+    finally:
+        await port.close()
+    return watched
+
+
+def _judge(watched: _Watched, findings: Findings, poll_ms: float, round_trips: int, word: diagnosis.WordName) -> None:
+    if watched.error:
+        findings.faults.append(_fault_of(watched.error))
+    if not watched.looks:
+        return
+    judgement = diagnosis.judge(watched.looks, findings.word_order, word)
+    findings.faults += judgement.faults
+    findings.notes += judgement.notes
+    findings.beat_ms, findings.clock_rate = judgement.beat_ms, judgement.clock_rate
+    times_ms = sorted((look.came_ns - look.asked_ns) / 1e6 for look in watched.looks)
+    faults, notes = diagnosis.slow(times_ms, watched.lates, poll_ms, round_trips)
+    findings.faults += faults
+    findings.notes += notes
+    findings.reads, findings.unanswered = len(times_ms), watched.lates
+    findings.read_ms = round(times_ms[len(times_ms) // 2], 3)
+    findings.read_ms_p99 = round(times_ms[len(times_ms) * 99 // 100], 3)
+    findings.read_ms_max = round(times_ms[-1], 3)
+    findings.polls_per_s = round(1000 / (max(findings.read_ms, 0.001) * round_trips), 1)
+    if not judgement.heads:
+        return
+    head = judgement.heads[-1]
+    findings.epoch, findings.host_epoch = head.epoch, head.host_epoch
+    findings.heartbeat = len(judgement.heads) > 1 and not any(one.fault == "heartbeat" for one in judgement.faults)
+    known = head.line_state in set(LineState)
+    findings.line_state = LineState(head.line_state).name.lower() if known else str(head.line_state)
     findings.reports = head.head
     findings.unacknowledged = head.head - head.tail & 0xFFFF
     findings.orders_taken = head.taken
-    known = head.line_state in set(LineState)
-    findings.line_state = LineState(head.line_state).name.lower() if known else str(head.line_state)
-    if not findings.heartbeat:
-        findings.problems.append("its heartbeat stands still: the PLC answers, but its program does not run (STOP?)")
-    if findings.unacknowledged > RING:
-        findings.problems.append(
-            f"{findings.unacknowledged} reports are not acknowledged, and its ring holds {RING}: it overwrites places "
-            "before `tail` gives them back"
+
+
+def _fault_of(error: PortError) -> Fault:
+    """A port's sentence: what and where, then what to do."""
+    text = str(error)
+    kind = next(name for kind, name in _KINDS if isinstance(error, kind))
+    name = next((name for words, name in _WORDS if words in text), kind)
+    message, _, do = text.partition("; ")
+    return Fault(name, message, do or _CURES.get(name, ""))
+
+
+async def _found(plc: Plc, watched: _Watched) -> Fault | None:
+    """The mailbox with other settings, when there is one; None: there is none where it was sought."""
+    if watched.looks and (marked := find_mark(watched.looks[-1].block)):
+        other = addresses.moved(plc, marked.at_byte)
+        return _elsewhere(plc, other) if other else None
+    try:
+        async with asyncio.timeout(SEARCH_S):
+            for other in _candidates(plc, watched):
+                if found := await _mailbox_at(plc, other):
+                    return _elsewhere(plc, found)
+    except TimeoutError:
+        return None  # the fault as it was first seen stands
+    return None
+
+
+def _candidates(plc: Plc, watched: _Watched) -> Iterator[Plc]:
+    """What to try: ways while nothing answers, places too once something does."""
+    error = watched.error
+    if isinstance(error, Late) or (isinstance(error, Garbled) and not watched.looks):
+        yield from addresses.routes(plc)
+    elif isinstance(error, Unreachable):
+        yield from (other for other in addresses.routes(plc) if other.port != plc.port)
+    else:
+        yield from addresses.places(plc)
+        yield from addresses.routes(plc)
+
+
+async def _mailbox_at(plc: Plc, other: Plc) -> Plc | None:
+    """Where exactly a PLC's mailbox is that a look at another place shows."""
+    port = port_of(other)
+    try:
+        await port.connect()
+        block = await port.read()
+    except PortError:
+        return None  # not there, which is all that was asked
+    finally:
+        await port.close()
+    marked = find_mark(block)
+    if marked is None:
+        return None
+    if other == addresses.exchanged(plc):
+        return None if marked.at_byte or is_hosts(block) else other
+    return addresses.moved(other, marked.at_byte) if marked.at_byte else other
+
+
+def _elsewhere(plc: Plc, other: Plc) -> Fault:
+    changed = addresses.change(plc, other)
+    settings = " and ".join(f"{key} = {_toml(value)}" for key, value in changed.items())
+    if other == addresses.exchanged(plc):
+        return Fault(
+            "exchanged",
+            f"the PLC's block is {addresses.place_of(other)}, where site.toml has the host's",
+            f"exchange the two: {settings}",
         )
-    if not known:
-        findings.problems.append(f"line state {head.line_state} is none; 0 is stopped, 1 running, 2 fault")
+    name = next((name for key, name in _CHANGED.items() if key in changed), "address")
+    if name == "address":
+        message = f"there is no mailbox {addresses.place_of(plc)}, but there is one {addresses.place_of(other)}"
+    else:
+        message = f"no mailbox answers at {_ways(plc, changed)}, but one does with {settings}"
+    return Fault(name, message, f"set {settings} in site.toml, or move it in the PLC")
 
 
-async def _times(port: Port, findings: Findings) -> None:
-    times_ms = []
-    for _ in range(READS):
-        began_ns = time.perf_counter_ns()
-        await port.read()
-        times_ms.append((time.perf_counter_ns() - began_ns) / 1e6)
-    times_ms.sort()
-    findings.read_ms = round(times_ms[READS // 2], 3)
-    findings.read_ms_max = round(times_ms[-1], 3)
+def _ways(plc: Plc, changed: dict[str, object]) -> str:
+    return ", ".join(f"{key} {getattr(plc, key)}" for key in changed)
+
+
+def _toml(value: object) -> str:
+    quote = "'" if isinstance(value, str) and '"' in value else '"'
+    return f"{quote}{value}{quote}" if isinstance(value, str) else str(value)
+
+
+async def _reached(plc: Plc, watched: _Watched) -> Fault | None:
+    """Why there is no connection, as the network says it; None: that is not what is wrong."""
+    if not isinstance(watched.error, Unreachable) or _fault_of(watched.error).fault != "unreachable":
+        return None
+    there = f"{plc.host} port {plc.port}"
+    try:
+        async with asyncio.timeout(REACH_S):
+            _, writer = await asyncio.open_connection(plc.host, plc.port)
+    except ConnectionRefusedError:
+        return Fault(
+            "unreachable",
+            f"{plc.host} is on, but nothing listens at its port {plc.port}: it accepts no connection",
+            f"switch the PLC's {addresses.dialect_of(plc)} server on, and compare its port with site.toml "
+            f"({addresses.usual_port(plc)} is usual)",
+        )
+    except socket.gaierror:
+        return Fault(
+            "unreachable", f"nobody knows the name {plc.host}", "write the PLC's IP address as host in site.toml"
+        )
+    except (OSError, TimeoutError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else "no answer"
+        return Fault(
+            "unreachable",
+            f"{plc.host} accepts no connection and gives no sign of life at port {plc.port} ({why})",
+            "check its power, its cable, its IP address and mask, and that no firewall stands between",
+        )
+    writer.close()
+    return Fault(
+        "silent",
+        f"{there} takes a TCP connection, but none of {addresses.dialect_of(plc)}",
+        f"check that this port is the PLC's {addresses.dialect_of(plc)} server, and start the PLC's network anew",
+    )
+
+
+async def _look_at_orders(plc: Plc, watched: _Watched, findings: Findings) -> None:
+    """Whether the host's block is where site.toml has it, and whether a host writes it now."""
+    other = addresses.exchanged(plc)
+    port = port_of(other)
+    try:
+        await port.connect()
+        first = await port.read()
+        await asyncio.sleep(max(HOST_BEAT_S, 2 * plc.poll_ms / 1000))
+        last = await port.read()
+    except (Refused, Garbled) as error:
+        why = _fault_of(error)
+        findings.faults.append(
+            Fault(
+                "orders",
+                f"there is no block for orders {addresses.place_of(other)} ({why.fault})",
+                "let the PLC's program have one there that the host may read and write, or correct it in site.toml",
+            )
+        )
+        return
+    except PortError as error:
+        findings.notes.append(Fault("orders", f"the host's block could not be looked at: {error}", ""))
+        return
+    finally:
+        await port.close()
+    if is_hosts(watched.looks[-1].block) and find_mark(last) and not is_hosts(last):
+        findings.faults[:] = [_elsewhere(plc, other)]
+    elif first != last and DRIVEN not in findings.notes:
+        findings.notes.append(DRIVEN)

@@ -208,36 +208,6 @@ def test_run_carries_and_ends_cleanly_on_sigterm(daemon: RouterDaemon, tmp_path:
     asyncio.run(check())
 
 
-def test_probe_says_in_words_what_is_wrong_and_touches_nothing(tmp_path: Path) -> None:
-    async def probe(plc: ModbusPlc, *more: str) -> subprocess.CompletedProcess[str]:
-        site = site_of(tmp_path, "tcp://127.0.0.1:1", plc.port)
-        return await asyncio.to_thread(call, "probe", "--site", site, *more)
-
-    async def check() -> None:
-        plc = ModbusPlc(PlcSide(7), time.monotonic_ns)
-        await plc.start()
-        well = await probe(plc, "--json")
-        assert well.returncode == os.EX_OK
-        (line,) = json.loads(well.stdout)["lines"]
-        assert (line["ok"], line["epoch"], line["heartbeat"], line["line_state"]) == (True, 7, True, "running")
-        assert line["read_ms"] > 0
-        assert "all is well" in (await probe(plc)).stdout
-        plc.stopped = True
-        stopped = await probe(plc)
-        assert (stopped.returncode, "heartbeat stands still" in stopped.stdout) == (1, True)
-        plc.stopped = False
-        plc.plc = PlcSide(7, "little")
-        assert 'set word_order = "little"' in (await probe(plc)).stdout
-        plc.plc = PlcSide(7)
-        plc.plc.head = 20
-        assert "its ring holds 8" in (await probe(plc)).stdout
-        assert plc.writes == 0
-        await plc.stop()
-        assert "accepts no connection" in (await probe(plc)).stdout
-
-    asyncio.run(check())
-
-
 def test_exit_codes_tell_usage_from_refusal(tmp_path: Path) -> None:
     assert call("run", "--site", str(tmp_path / "nowhere")).returncode == 3
     site = site_of(tmp_path, "tcp://127.0.0.1:1", 1)

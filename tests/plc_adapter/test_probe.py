@@ -1,0 +1,370 @@
+"""A probe names what is wrong with a PLC, says what to change, and writes nothing: over real servers."""
+
+import asyncio
+import json
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from plc_adapter import diagnosis, opcua_session
+from plc_adapter import modbus as modbus_dialect
+from plc_adapter import probe as probing
+from plc_adapter import s7 as s7_dialect
+from plc_adapter.diagnosis import Fault
+from plc_adapter.mailbox import HostSide, HostState, PlcSide
+from plc_adapter.probe import examine
+from plc_adapter.service import port_of
+from plc_adapter.settings import S7, Modbus, OpcUa, Plc
+from tests.plc_adapter import opcua_plc, s7_plc
+from tests.plc_adapter.faulty_plc import MISTAKES, DrivenProgram, FaultyProgram, Misconfigured, Mistake
+from tests.plc_adapter.test_s7 import (
+    CONFIRM,
+    DISCONNECT,
+    READ,
+    Answers,
+    Cpu,
+    acknowledge,
+    all_but,
+    block_of,
+    serving,
+)
+from tests.system.hubs import free_port
+
+SHORT_S = 0.5
+
+
+@asynccontextmanager
+async def modbus(program: PlcSide) -> AsyncIterator[Plc]:
+    async with Misconfigured(program) as plc:
+        yield Modbus(host="127.0.0.1", port=plc.port)
+        assert plc.writes == 0
+
+
+@asynccontextmanager
+async def s7(program: PlcSide) -> AsyncIterator[Plc]:
+    plc = s7_plc.S7Plc(program, time.monotonic_ns)
+    await plc.start()
+    yield S7(
+        host="127.0.0.1",
+        port=plc.port,
+        reports_db=s7_plc.REPORTS_DB,
+        reports_at=s7_plc.REPORTS_AT,
+        orders_db=s7_plc.ORDERS_DB,
+        orders_at=s7_plc.ORDERS_AT,
+    )
+    await plc.stop()
+
+
+@asynccontextmanager
+async def opcua(program: PlcSide) -> AsyncIterator[Plc]:
+    plc = opcua_plc.OpcUaPlc(program, time.monotonic_ns)
+    await plc.start()
+    yield OpcUa(
+        host="127.0.0.1",
+        port=plc.port,
+        reports_node=opcua_plc.REPORTS_NODE,
+        orders_node=opcua_plc.ORDERS_NODE,
+    )
+    assert "write" not in plc.requests
+    await plc.stop()
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine is no slow PLC."""
+    for dialect in (modbus_dialect, s7_dialect, opcua_session):
+        monkeypatch.setattr(dialect, "TIMEOUT_S", 20.0)
+    monkeypatch.setattr(diagnosis, "SLOW_MS", 20_000.0)
+    monkeypatch.setattr(probing, "HOST_BEAT_S", 0.05)
+
+
+Serve = Callable[[PlcSide], AbstractAsyncContextManager[Plc]]
+
+
+AT_ONCE = 6  # a machine of two cores has no more to give
+
+
+@pytest.mark.parametrize("serve", [modbus, s7, opcua])
+def test_a_good_plc_has_no_fault(serve: Serve) -> None:
+    async def check() -> None:
+        async with serve(FaultyProgram()) as plc:
+            findings = await examine("L1", plc, for_s=SHORT_S)
+        assert findings.faults == []
+        assert (findings.epoch, findings.reports, findings.unacknowledged) == (7, 3, 3)
+        assert (findings.heartbeat, findings.line_state) == (True, "running")
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("serve", [modbus, s7, opcua])
+def test_each_mistake_of_a_program_is_named(serve: Serve) -> None:
+    """All of them beside each other; what is not named right is shown by the mistake."""
+    turns = asyncio.Semaphore(AT_ONCE)
+    wrong: dict[str, list[Fault]] = {}
+
+    async def check(name: str, mistake: Mistake) -> None:
+        async with turns, serve(mistake.program()) as plc:
+            faults = (await examine("L1", plc, for_s=SHORT_S)).faults
+        names = [fault.fault for fault in faults]
+        if names != [mistake.fault] or mistake.message not in faults[0].message or mistake.do not in faults[0].do:
+            wrong[name] = faults
+
+    async def check_all() -> None:
+        await asyncio.gather(*(check(name, mistake) for name, mistake in MISTAKES.items()))
+
+    asyncio.run(check_all())
+    assert wrong == {}
+
+
+def configured(plc: Misconfigured, **settings: object) -> Modbus:
+    return msgspec.convert({"host": "127.0.0.1", "port": plc.port, **settings}, Modbus)
+
+
+async def only_fault(plc: Plc, *, for_s: float = SHORT_S) -> Fault:
+    findings = await examine("L1", plc, for_s=for_s)
+    assert len(findings.faults) == 1, findings.faults
+    return findings.faults[0]
+
+
+@pytest.mark.parametrize(
+    ("at", "first", "settings", "do"),
+    [
+        (102, 0, {"reports_at": 100, "orders_at": 0}, "reports_at = 102"),
+        (99, 99, {"reports_at": 100, "orders_at": 0}, "reports_at = 99"),
+        (85, 0, {"reports_at": 120, "orders_at": 0}, "reports_at = 85"),
+        (85, 0, {"reports_at": 40_086, "orders_at": 0}, "reports_at = 85"),
+        (100, 0, {"reports_at": 0, "orders_at": 100}, "reports_at = 100 and orders_at = 0"),
+    ],
+)
+def test_a_block_elsewhere_is_found(at: int, first: int, settings: dict[str, int], do: str) -> None:
+    async def check() -> None:
+        async with Misconfigured(FaultyProgram(), at=at, first=first) as plc:
+            fault = await only_fault(configured(plc, **settings))
+            assert fault.fault == ("exchanged" if "orders_at" in do else "address")
+            assert do in fault.do
+
+    asyncio.run(check())
+
+
+def test_the_wrong_unit_is_named_with_the_right_one() -> None:
+    async def check() -> None:
+        async with Misconfigured(FaultyProgram(), unit=255) as plc:
+            fault = await only_fault(configured(plc))
+            assert (fault.fault, "unit = 255" in fault.do) == ("unit", True)
+        async with Misconfigured(FaultyProgram(), unit=17) as plc:
+            fault = await only_fault(configured(plc))
+            assert (fault.fault, "check the unit" in fault.do) == ("unit", True)
+
+    asyncio.run(check())
+
+
+def test_a_plc_that_nobody_can_reach_is_told_from_one_that_does_not_listen() -> None:
+    async def check() -> None:
+        fault = await only_fault(Modbus(host="127.0.0.1", port=free_port()))
+        assert fault.fault == "unreachable"
+        assert "127.0.0.1 is on, but nothing listens at its port" in fault.message
+        assert "compare its port" in fault.do
+        fault = await only_fault(S7(host="plc.invalid"))
+        assert (fault.fault, "plc.invalid" in fault.message) == ("unreachable", True)
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("dialect", [Modbus, S7, OpcUa])
+def test_a_server_that_takes_connections_and_answers_nothing_is_told(
+    dialect: type[Plc], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(modbus_dialect, "TIMEOUT_S", 0.05)
+    monkeypatch.setattr(s7_dialect, "TIMEOUT_S", 0.05)
+    monkeypatch.setattr(opcua_session, "OPEN_S", 0.05)
+
+    async def check() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:  # the kernel connects; nobody ever answers
+            plc = dialect(host="127.0.0.1", port=listener.getsockname()[1])
+            assert (await only_fault(plc)).fault == "silent"
+
+    asyncio.run(check())
+
+
+def test_a_slow_plc_is_told_with_its_figure_and_what_polling_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diagnosis, "SLOW_MS", 100.0)
+
+    async def check() -> None:
+        async with Misconfigured(FaultyProgram(), delay_s=0.15) as plc:
+            fault = await only_fault(configured(plc), for_s=1.0)
+            assert fault.fault == "slow"
+            told = re.match(r"a round trip takes (\d+) ms, so at most \d exchanges a second follow", fault.message)
+            assert told is not None
+            assert int(told[1]) >= 150
+            assert "polling every 10 ms needs answers within 10 ms" in fault.do
+            plc.delay_s = 5.0
+            monkeypatch.setattr(modbus_dialect, "TIMEOUT_S", 0.05)
+            assert (await only_fault(configured(plc))).fault == "silent"
+
+    asyncio.run(check())
+
+
+def test_who_drives_a_plc_is_seen_by_what_it_writes() -> None:
+    async def check() -> None:
+        async with Misconfigured(DrivenProgram()) as plc:
+            findings = await examine("L1", configured(plc), for_s=SHORT_S)
+        assert findings.faults == []
+        assert [note.fault for note in findings.notes] == ["driven"]
+
+    asyncio.run(check())
+
+
+class Slotted(Cpu):
+    """A CPU that is in one slot, and whose data block is as `read` answers."""
+
+    def __init__(self, slot: int, read: Answers) -> None:
+        self._slot = slot
+        super().__init__(all_but(READ, read))
+
+    @property
+    def confirm(self) -> bytes:
+        return CONFIRM if b"\xc2\x02\x01" + bytes([self._slot]) in self.connections[-1] else DISCONNECT
+
+    @confirm.setter
+    def confirm(self, _always: bytes) -> None: ...
+
+
+def mailbox_of(program: PlcSide) -> Answers:
+    return lambda request: acknowledge(
+        request, READ + b"\x01", block_of(program.block(time.monotonic_ns() // 1_000_000))
+    )
+
+
+def refusing(code: bytes) -> Answers:
+    return lambda request: acknowledge(request, READ + b"\x01", code + bytes(3))
+
+
+@pytest.mark.parametrize(
+    ("slot", "code", "fault", "do"),
+    [
+        (2, b"", "rack_slot", "set slot = 2"),
+        (9, b"", "rack_slot", "check both against the hardware configuration"),
+        (1, b"\x03", "protected", "Permit access with PUT/GET"),
+        (1, b"\x0a", "no_block", "Optimized block access"),
+    ],
+)
+def test_an_s7_cpu_that_refuses_is_told(slot: int, code: bytes, fault: str, do: str) -> None:
+    async def check() -> None:
+        async with serving(Slotted(slot, refusing(code) if code else mailbox_of(FaultyProgram()))) as cpu:
+            told = await only_fault(S7(host="127.0.0.1", port=cpu.tcp_port))
+        assert (told.fault, do in told.do) == (fault, True), told
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize(
+    ("settings", "fault", "do"),
+    [
+        ({"reports_db": 99}, "address", "set reports_db = 100"),
+        ({"reports_at": 0}, "address", "set reports_at = 4"),
+        ({"reports_db": 101, "reports_at": 0, "orders_db": 100, "orders_at": 4}, "exchanged", "reports_db = 100"),
+        ({"orders_db": 150}, "orders", "in site.toml"),
+    ],
+)
+def test_an_s7_block_elsewhere_is_found(settings: dict[str, int], fault: str, do: str) -> None:
+    async def check() -> None:
+        async with s7(FaultyProgram()) as plc:
+            told = await only_fault(msgspec.structs.replace(plc, **settings))
+        assert (told.fault, do in told.do) == (fault, True), told
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize(
+    ("settings", "fault", "do"),
+    [
+        ({"reports_node": "ns=4;s=HubSorter.reports"}, "address", 'reports_node = "ns=2;s=HubSorter.reports"'),
+        ({"reports_node": "ns=4;s=Nothing"}, "no_block", "compare the key"),
+        ({"reports_node": "ns=99999;s=Nothing"}, "no_block", "write one such as"),
+        ({"reports_node": "ns=2;s=short"}, "shape", "a mailbox is an array of 80 UInt16"),
+        ({"orders_node": "ns=2;s=short"}, "orders", "in site.toml"),
+        (
+            {"reports_node": "ns=2;s=HubSorter.orders", "orders_node": "ns=2;s=HubSorter.reports"},
+            "exchanged",
+            'reports_node = "ns=2;s=HubSorter.reports"',
+        ),
+    ],
+)
+def test_an_opcua_variable_that_is_not_the_block_is_told(settings: dict[str, str], fault: str, do: str) -> None:
+    async def check() -> None:
+        server = opcua_plc.OpcUaPlc(FaultyProgram(), time.monotonic_ns)
+        await server.start()
+        await opcua_plc.add_array(server.server, "ns=2;s=short", count=40)
+        nodes = {"reports_node": opcua_plc.REPORTS_NODE, "orders_node": opcua_plc.ORDERS_NODE, **settings}
+        told = await only_fault(msgspec.convert({"host": "127.0.0.1", "port": server.port, **nodes}, OpcUa))
+        await server.stop()
+        assert (told.fault, do in told.do) == (fault, True), told
+
+    asyncio.run(check())
+
+
+def test_an_adapter_at_work_is_seen_by_its_heartbeat_alone() -> None:
+    async def check() -> None:
+        async with s7(PlcSide(7)) as plc:
+            adapter, host, met = port_of(plc), HostSide(), asyncio.Event()
+            await adapter.connect()
+
+            async def drive() -> None:
+                while True:
+                    now_ns = time.monotonic_ns()
+                    host.receive(await adapter.exchange(host.block(now_ns, HostState.DECIDING)), now_ns)
+                    if host.ready:
+                        met.set()
+                    await asyncio.sleep(0.005)
+
+            driving = asyncio.create_task(drive())
+            await met.wait()  # from now on only its heartbeat changes
+            findings = await examine("L1", plc, for_s=SHORT_S)
+            driving.cancel()
+            await asyncio.gather(driving, return_exceptions=True)
+            await adapter.close()
+        assert findings.faults == []
+        assert [note.fault for note in findings.notes] == ["driven"]
+
+    asyncio.run(check())
+
+
+def call(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from plc_adapter.cli import main; main()", "probe", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_the_command_tells_people_and_scripts(tmp_path: Path) -> None:
+    async def both(plc: Misconfigured) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
+        section = f'[line.L1]\n[plc.L1]\nhost = "127.0.0.1"\nport = {plc.port}\n'
+        (tmp_path / "site.toml").write_text(section, encoding="utf-8")
+        site = ("--site", str(tmp_path))
+        shown, told = await asyncio.gather(asyncio.to_thread(call, *site), asyncio.to_thread(call, *site, "--json"))
+        assert told.returncode == shown.returncode
+        (line,) = json.loads(told.stdout)["lines"]
+        return shown, line
+
+    async def check() -> None:
+        async with Misconfigured(FaultyProgram()) as plc:
+            shown, line = await both(plc)
+            assert (shown.returncode, "all is well" in shown.stdout) == (0, True)
+            assert (line["ok"], line["problems"], line["faults"], line["epoch"]) == (True, [], [], 7)
+            assert (line["heartbeat"], line["line_state"]) == (True, "running")
+            assert 0 < line["read_ms"] <= line["read_ms_p99"] <= line["read_ms_max"]
+        async with Misconfigured(MISTAKES["never closed"].program()) as plc:
+            shown, line = await both(plc)
+            assert (shown.returncode, "register 47 is 0, not 3 [torn]" in " ".join(shown.stdout.split())) == (1, True)
+            (fault,) = line["faults"]
+            assert (line["ok"], fault["fault"]) == (False, "torn")
+            assert line["problems"] == [f"{fault['message']}; {fault['do']}"]
+
+    asyncio.run(check())
