@@ -29,7 +29,7 @@ from plc_adapter.runner import Message, Runner, drive
 from plc_adapter.service import port_of
 from plc_adapter.settings import DIALECTS, S7, Modbus, OpcUa, Plc
 from sorter.clock import Clock
-from sorter.wire.frames import Discharge, Divert, Item, Refuse
+from sorter.wire.frames import Alarm, Discharge, Divert, Item, Refuse
 
 CHUTES: Final = 40
 DEADLINE_NS: Final = 60_000_000_000
@@ -72,6 +72,9 @@ class Immediate:
         """What was decided since the last call."""
         diverts, self._diverts = self._diverts, []
         return diverts
+
+    def tell(self, alarm: Alarm) -> None:
+        """Nobody writes it down."""
 
     def refusals(self) -> Sequence[Refuse]:
         """None."""

@@ -13,24 +13,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import enum
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, Protocol
 
 from plc_adapter.mailbox import RING, SILENT_NS, HostSide, HostState, Order, Report, WordOrder
 from plc_adapter.port import Port, PortError
+from plc_adapter.standing import Alarms, Counts, Link
 from sorter.clock import Clock
 from sorter.reasons import Reason
 from sorter.records import NONE_16, ChuteState, Kind
 from sorter.records import Discharge as Discharged
-from sorter.wire.frames import Chute, Discharge, Divert, Item, Ping, Refuse
+from sorter.wire.frames import Alarm, Chute, Discharge, Divert, Item, Ping, Refuse
 from sorter.wire.session import OutboxFull
 
 DIVERTS_MAX: Final = 1024  # more wait only when the PLC takes none; the oldest is given up
 HOLD: Final = RING // 2
+READS_MAX: Final = 4096  # reports that wait for the wire; an honest PLC waits long before
 FILL_MAX: Final = 1 << 16  # numbers that nobody will send; beyond that a new boot is shorter
+FILL_AT_ONCE: Final = 256  # of them at a time: other lines wait for it
 NS_PER_MS: Final = 1_000_000
 RETRY_S: Final = 0.1  # between attempts to reach a PLC
 PAUSE_S: Final = 0.0015  # between looks for diverts
@@ -72,6 +73,9 @@ class Wire(Protocol):
     def poll(self) -> list[Divert]:
         """Send what is due, receive what has come."""
 
+    def tell(self, alarm: Alarm) -> None:
+        """Queue an alarm for the next `poll`."""
+
     def refusals(self) -> Sequence[Refuse]:
         """What the daemon refused since the last call."""
 
@@ -99,38 +103,17 @@ OpenWire = Callable[[int, int], Wire]
 """(boot, first number that follows) -> a wire."""
 
 
-class Link(enum.StrEnum):
-    """How a runner stands with its PLC."""
+class Start(NamedTuple):
+    """One start of the PLC. Its reports, and the diverts they bring, mean nothing in another."""
 
-    AWAY = "away"  # no exchange works
-    MEETING = "meeting"  # blocks come, but the two sides do not know each other yet
-    SILENT = "silent"  # blocks come, but the PLC's heartbeat stands still
-    TALKING = "talking"
-
-
-@dataclass(slots=True)
-class Counts:
-    """What a runner did since it started."""
-
-    exchanges: int = 0
-    reports: int = 0  # read from the PLC
-    orders: int = 0  # given to the PLC
-    stale: int = 0  # diverts not given: their deadline had passed
-    overflow: int = 0  # diverts not given: too many waited
-    void: int = 0  # diverts not given: the PLC had restarted
-    unknown: int = 0  # reports of a kind, outcome or state that is none
-    lost: int = 0  # reports that never reach the daemon: overruns, or an adapter that died with them
-    repeats: int = 0  # reports that were on the daemon's disk already
-    reused: int = 0  # times a PLC began again at 1 in an epoch the daemon knows
-    refused: int = 0  # messages the daemon refused
-    errors: int = 0  # exchanges that failed
-    epochs: int = 0  # PLC starts seen
+    epoch: int
+    reused: int  # how often it had begun again in an epoch that it had used
 
 
 class Read(NamedTuple):
     """A report, ready for the wire."""
 
-    epoch: int
+    start: Start
     number: int
     message: Message
 
@@ -159,16 +142,17 @@ class Runner:
         self._tracker = tracker
         self._silent_ns = silent_ns
         self._wire: Wire | None = None
-        self._plc_epoch = 0  # the PLC's, also while it is met anew
-        self._epoch = 0  # the one that `_wire` speaks for
-        self._generation = 0  # how often the PLC used that epoch again
+        self._plc_start = Start(0, 0)  # the PLC's last, also while it is met anew
+        self._start = Start(0, 0)  # the one that `_wire` speaks for
+        self._generation = 0  # how often numbers began anew in its epoch
         self._posted = 0  # number of the last report that the wire has
         self._settled = False  # `_posted` agrees with what the daemon has on disk
         self._reads: deque[Read] = deque()  # not handed to the wire yet
         self._diverts: deque[Divert] = deque()
         self._silent = False
         self._carried = 0
-        self._tracked_epoch = 0
+        self._alarms = Alarms()
+        self._now_ns = 0
 
     @property
     def link(self) -> Link:
@@ -186,7 +170,7 @@ class Runner:
 
     @property
     def _current(self) -> bool:
-        return self._settled and self._epoch == self._plc_epoch
+        return self._settled and self._start == self._plc_start
 
     @property
     def unacknowledged(self) -> int:
@@ -211,6 +195,7 @@ class Runner:
 
     def out(self, now_ns: int) -> bytes:
         """The block to write to the PLC now, with what the last `talk` brought."""
+        self._now_ns = now_ns
         self._acknowledge()
         self._carried = self._give(now_ns)
         return self.host.block(now_ns, HostState.DECIDING if self.deciding else HostState.AWAY)
@@ -223,25 +208,35 @@ class Runner:
         was_away, self.error = bool(self.error), ""
         self.counts.exchanges += 1
         self.counts.void += host.void - void
-        if host.epoch != self._plc_epoch:
-            self._plc_epoch = host.epoch
-            self.counts.epochs += 1
-            self.counts.void += len(self._diverts)
-            self._diverts.clear()
         self._silent = host.silent_ns(now_ns) > self._silent_ns
-        if self._tracker and host.epoch != self._tracked_epoch:
-            self._tracked_epoch = host.epoch
-            self._tracker.began(now_ns)
+        if Start(host.epoch, host.reused) != self._plc_start:
+            self._begin(now_ns)
         elif self._tracker and was_away:
             self._tracker.distrust(now_ns)
         for report in reports:
             message = self._message(report, now_ns)
-            self._reads.append(Read(host.epoch, report.number, message))
+            self._keep(Read(self._plc_start, report.number, message))
             self._track(message, now_ns)
         self.counts.reports += len(reports)
         self._carried += len(reports)
-        self._follow_epoch()
+        self._follow_start()
         self._post()
+
+    def _begin(self, now_ns: int) -> None:
+        """The PLC has started: what was decided for its items before is for nobody now."""
+        before, self._plc_start = self._plc_start, Start(self.host.epoch, self.host.reused)
+        self.counts.epochs += 1
+        self.counts.reused += self._plc_start.reused - before.reused
+        self.counts.void += len(self._diverts)
+        self._diverts.clear()
+        if self._tracker:
+            self._tracker.began(now_ns)
+
+    def _keep(self, read: Read) -> None:
+        self._reads.append(read)
+        if len(self._reads) > READS_MAX:
+            given_up = self._reads.popleft()
+            self.counts.lost += given_up.start != self._start  # of this one, its number is made up for and counted
 
     def _track(self, message: Message, now_ns: int) -> None:
         if self._tracker is None:
@@ -259,11 +254,15 @@ class Runner:
 
     def talk(self) -> None:
         """Bring the wire up to date: what was read goes out, diverts come in."""
-        self._follow_epoch()
+        self._alarms.look(self.link, self.counts, self._now_ns)
+        self._follow_start()
         self._post()
         wire = self._wire
         if wire is None:
             return
+        if wire.welcomed:
+            for alarm in self._alarms.take():
+                wire.tell(alarm)
         self._queue(wire.poll())
         self._settle(wire.last)
         self._post()
@@ -279,26 +278,26 @@ class Runner:
             self._wire.close()
             self._wire = None
 
-    def _follow_epoch(self) -> None:
-        """Speak for the epoch that is read, once all of the one before is on disk."""
-        epoch = self._reads[0].epoch if self._reads else self._plc_epoch
-        if not self.host.ready or epoch == self._epoch or (self._wire is not None and self._wire.unacknowledged):
+    def _follow_start(self) -> None:
+        """Speak for the start that is read, once all of the one before is on disk."""
+        start = self._reads[0].start if self._reads else self._plc_start
+        if not self.host.ready or start == self._start or (self._wire is not None and self._wire.unacknowledged):
             return
-        self._epoch = epoch
-        self._generation = 0
+        self._generation = self._generation + 1 if start.epoch == self._start.epoch else 0
+        self._start = start
         self._open(self._reads[0].number if self._reads else self.host.acknowledged + 1)
 
     def _open(self, first: int) -> None:
         self.close()
         self._settled = False
-        self._wire = self._open_wire(self._generation << 32 | self._epoch, first)
+        self._wire = self._open_wire(self._generation << 32 | self._start.epoch, first)
 
     def _settle(self, last: int | None) -> None:
         """Go on where the daemon's disk ends, which the PLC may not have heard of."""
         if self._settled or last is None:
             return
         start = self._reads[0].number - 1 if self._reads else self.host.acknowledged
-        if self._epoch == self._plc_epoch and self.host.ready and last > self.host.read:
+        if self._start == self._plc_start and self.host.ready and last > self.host.read:
             # The daemon knows numbers that this PLC never gave: it forgot its epoch. To take its
             # reports for repeats would swallow them all.
             self.counts.reused += 1
@@ -314,11 +313,8 @@ class Runner:
         if wire is None or not self._settled:
             return
         with contextlib.suppress(OutboxFull):  # the PLC keeps what there is no room for
-            while self._reads and self._reads[0].epoch == self._epoch:
+            while self._reads and self._reads[0].start == self._start and self._fill(wire, self._reads[0].number - 1):
                 read = self._reads[0]
-                while self._posted < read.number - 1:  # a number that nobody will ever send holds back all behind it
-                    self._posted = wire.post(Ping(seq=self._posted + 1))
-                    self.counts.lost += 1
                 if read.number > self._posted:
                     self._posted = wire.post(read.message)
                     assert self._posted == read.number
@@ -326,8 +322,21 @@ class Runner:
                     self.counts.repeats += 1
                 self._reads.popleft()
 
+    def _fill(self, wire: Wire, until: int) -> bool:
+        """Make up for numbers that nobody will ever send, which would hold back all behind them; False: not all yet."""
+        if until - self._posted > FILL_MAX:
+            if not wire.unacknowledged:
+                self.counts.lost += until - self._posted
+                self._generation += 1
+                self._open(until + 1)
+            return False
+        for _ in range(min(until - self._posted, FILL_AT_ONCE)):
+            self._posted = wire.post(Ping(seq=self._posted + 1))
+            self.counts.lost += 1
+        return self._posted >= until
+
     def _queue(self, diverts: list[Divert]) -> None:
-        if self._epoch != self._plc_epoch:
+        if self._start != self._plc_start:
             self.counts.void += len(diverts)
             return
         self._diverts.extend(diverts)
@@ -380,9 +389,13 @@ async def drive(runner: Runner, port: Port, clock: Clock, poll_ns: int, stop: as
     What to do is decided above; this waits: `poll_ns` of site time when there is nothing to do,
     PAUSE_S when a divert has come, and not at all while there is traffic.
     """
+    task = asyncio.current_task()
     pauses = max(round(clock.real_s(poll_ns) / PAUSE_S), PAUSES_MIN)
     while not stop.is_set():
-        if not await _round(runner, port, clock):
+        reached = await _round(runner, port, clock)
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError  # which asyncio.wait_for of 3.11 loses when the answer comes with it
+        if not reached:
             await asyncio.sleep(RETRY_S)
         for _ in range(pauses):
             if runner.busy:

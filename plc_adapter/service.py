@@ -14,12 +14,12 @@ from plc_adapter.modbus import ModbusPort
 from plc_adapter.opcua import OpcUaPort
 from plc_adapter.port import Port
 from plc_adapter.runner import FLUSH_S, Runner, Wire, drive
-from plc_adapter.runner import Link as PlcLink
 from plc_adapter.s7 import S7Port
 from plc_adapter.scanner.gateway import Gateway
 from plc_adapter.scanner.link import Link
 from plc_adapter.scanner.settings import Scanner
 from plc_adapter.settings import S7, Modbus, OpcUa, Plc, Site
+from plc_adapter.standing import Link as PlcLink
 from sorter.clock import Clock
 from sorter.wire.client import Client
 from sorter.wire.keys import load_secret

@@ -3,7 +3,21 @@
 from collections.abc import Callable, Sequence
 
 from sorter.wire import frames
-from sorter.wire.frames import Ack, AnyMessage, Chute, Discharge, Divert, Hello, Item, Ping, Pong, Refuse, Scan, Welcome
+from sorter.wire.frames import (
+    Ack,
+    Alarm,
+    AnyMessage,
+    Chute,
+    Discharge,
+    Divert,
+    Hello,
+    Item,
+    Ping,
+    Pong,
+    Refuse,
+    Scan,
+    Welcome,
+)
 from sorter.wire.session import OutboxFull, Session
 
 Message = Item | Discharge | Chute | Scan | Ping
@@ -16,6 +30,7 @@ class OneLineDaemon:
         self.now_ns = now_ns
         self.journal: list[tuple[int, Message]] = []
         self.away = False
+        self.alarms: list[Alarm] = []
         self.last: dict[int, int] = {}
         self.boots: list[int] = []
         self.orders: list[Divert] = []
@@ -35,6 +50,9 @@ class OneLineDaemon:
             return [Welcome(plan=1, t_ns=self.now_ns(), seq=self.last[boot])]
         if isinstance(message, Ping) and message.seq is None:
             return [Pong(t_ns=message.t_ns)]
+        if isinstance(message, Alarm):
+            self.alarms.append(message)
+            return []
         assert isinstance(message, Message)
         assert message.seq is not None
         assert message.seq <= self.last[boot] + 1, "a gap would hold back the line for ever"
@@ -101,6 +119,9 @@ class DirectWire:
             news = self._session.receive(frames.encode(answer), daemon.now_ns())
             self._refusals += [refusal for refusal in news if isinstance(refusal, Refuse)]
         return orders
+
+    def tell(self, alarm: Alarm) -> None:
+        self._session.tell(alarm)
 
     def refusals(self) -> Sequence[Refuse]:
         refusals, self._refusals = self._refusals, []

@@ -5,8 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plc_adapter.loopback import LoopbackPort
-from plc_adapter.mailbox import RING, HostState, PlcSide, Told
-from plc_adapter.runner import DIVERTS_MAX, FILL_MAX, HOLD, Link, Runner
+from plc_adapter.mailbox import RING, HostState, Order, PlcSide, Told
+from plc_adapter.runner import DIVERTS_MAX, FILL_MAX, HOLD, Runner
+from plc_adapter.standing import Link
 from sorter.records import NONE_16, ChuteState, Kind
 from sorter.records import Discharge as Discharged
 from sorter.wire.frames import Chute, Discharge, Divert, Item, Ping
@@ -483,3 +484,48 @@ def test_a_plc_that_was_away_is_not_trusted_and_a_new_one_begins_anew() -> None:
     floor.plc.report(Kind.ITEM, 5, 3, 0, floor.now_ns // MS)
     floor.trips(2)
     assert [told[0] for told in floor.tracker.told] == ["began", "entered"]
+
+
+def test_what_disturbs_the_line_is_told_once_each_with_its_time() -> None:
+    floor = Floor()
+    floor.settle()
+    assert [alarm.alarm for alarm in floor.daemon.alarms] == ["plc_back"]
+    floor.daemon.alarms.clear()
+    floor.port.broken = True
+    away_ns = floor.now_ns + 10 * MS
+    floor.trips(3)
+    floor.port.broken = False
+    floor.trips(3)
+    floor.order(1, in_ms=0)
+    floor.order(2, in_ms=0)
+    floor.trips(2)
+    told = floor.daemon.alarms
+    assert [(alarm.alarm, alarm.count) for alarm in told] == [("plc_away", 1), ("plc_back", 1), ("orders_late", 2)]
+    assert [alarm.t_ns for alarm in told[:2]] == [away_ns, away_ns + 30 * MS]
+    floor.trips(100)
+    assert len(floor.daemon.alarms) == 3
+
+
+def test_a_restart_and_what_it_makes_void_are_told_and_the_first_start_is_not() -> None:
+    floor = Floor()
+    floor.settle()
+    floor.daemon.alarms.clear()
+    floor.runner.host.give(Order(1, 101, NONE_16, floor.now_ns + S, 0))
+    floor.plc.restart(8)
+    floor.settle()
+    assert {(alarm.alarm, alarm.count) for alarm in floor.daemon.alarms} == {("plc_restarted", 1), ("orders_void", 1)}
+
+
+def test_alarms_wait_for_a_daemon() -> None:
+    floor = Floor()
+    floor.settle()
+    floor.daemon.alarms.clear()
+    floor.daemon.away = True
+    floor.trips(2)
+    for _ in range(RING + 3):
+        floor.plc.tail = floor.plc.head
+        floor.plc.report(Kind.DISCHARGE, 1, 101, 0, floor.now_ns // MS)
+    floor.trips(3)
+    assert floor.daemon.alarms == []
+    floor.settle()
+    assert [(alarm.alarm, alarm.count) for alarm in floor.daemon.alarms] == [("reports_lost", 3)]

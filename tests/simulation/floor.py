@@ -10,6 +10,7 @@ from plc_adapter.emulator import plant
 from plc_adapter.emulator.plc import PlcProgram
 from plc_adapter.port import Garbled, Late, Unreachable
 from plc_adapter.runner import Message, Runner
+from sorter.wire import frames
 from sorter.wire.frames import Discharge, Divert, Item, Numbered, Ping, Refuse, Scan
 from sorter.wire.session import Session
 from tests.simulation.network import Connection, Faults, Router
@@ -144,6 +145,10 @@ class Wire:
         orders = list(self.orders)
         self.orders.clear()
         return orders
+
+    def tell(self, alarm: frames.Alarm) -> None:
+        self.session.tell(alarm)
+        self.alarm.set(self.world.now_ns)
 
     def refusals(self) -> Sequence[Refuse]:
         refusals, self._refusals = self._refusals, []
@@ -299,7 +304,7 @@ class Line:
     def _only_here(self, runner: Runner) -> list[Key]:
         """Reports that the PLC has forgotten already and the daemon may not have."""
         host = runner.host
-        held = [(read.epoch, read.number) for read in runner._reads]
+        held = [(read.start.epoch, read.number) for read in runner._reads]
         if self.wire:
             boot, last = self.wire.boot, self.wire.last or 0
             held += [

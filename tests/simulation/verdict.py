@@ -102,6 +102,9 @@ class Story:
             self._see_hello(event, codes)
         elif kind == Kind.ADVICE and refusal is None:
             self.advised.add(_code(codes, event))
+        elif kind == Kind.ALARM:
+            if seq or client not in self._clients:
+                self.faults.append(f"an alarm {event['value']} of client {client} has number {seq}; it needs none")
         elif client and not seq:
             self.faults.append(f"a {kind.name} of {self._clients.get(client)} was taken without a number")
         elif client and refusal not in NOT_TAKEN:
