@@ -254,7 +254,7 @@ class Runner:
 
     def talk(self) -> None:
         """Bring the wire up to date: what was read goes out, diverts come in."""
-        self._alarms.look(self.link, self.counts, self._now_ns)
+        self._alarms.look(self.link, self.host.line_state, self.counts, self._now_ns)
         self._follow_start()
         self._post()
         wire = self._wire

@@ -5,6 +5,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
+from plc_adapter.mailbox import LineState
 from sorter.wire.frames import Alarm, AlarmWord
 
 ALARMS_MAX: Final = 64  # kept until there is a daemon to tell
@@ -43,6 +44,11 @@ LINKS: Final[dict[Link, AlarmWord]] = {
     Link.SILENT: "plc_silent",
     Link.TALKING: "plc_back",
 }
+LINE_STATES: Final[dict[int, AlarmWord]] = {
+    LineState.STOPPED: "line_stopped",
+    LineState.RUNNING: "line_running",
+    LineState.FAULT: "line_fault",
+}
 COUNTED: Final[tuple[AlarmWord, ...]] = (
     "orders_late",
     "orders_overflow",
@@ -58,15 +64,19 @@ class Alarms:
 
     def __init__(self) -> None:
         self._link = Link.MEETING
+        self._line_state: int = LineState.RUNNING
         self._counted = self._of(Counts())
         self._epochs = 0
         self._waiting: deque[Alarm] = deque(maxlen=ALARMS_MAX)
 
-    def look(self, link: Link, counts: Counts, now_ns: int) -> None:
-        """Compare with the last time."""
+    def look(self, link: Link, line_state: int, counts: Counts, now_ns: int) -> None:
+        """Compare with the last time. What the line does is known only while its PLC talks."""
         if link != self._link and link in LINKS:
             self._link = link
             self._waiting.append(Alarm(alarm=LINKS[link], t_ns=now_ns))
+        if link == Link.TALKING and line_state != self._line_state and line_state in LINE_STATES:
+            self._line_state = line_state
+            self._waiting.append(Alarm(alarm=LINE_STATES[line_state], t_ns=now_ns))
         counted = self._of(counts)
         if counted != self._counted:
             for word, before, now in zip(COUNTED, self._counted, counted, strict=True):

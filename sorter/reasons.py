@@ -74,6 +74,9 @@ class Alarm(IntEnum):
     REPORTS_UNKNOWN = 10
     EPOCH_REUSED = 11
     UNPAIRED = 12
+    LINE_STOPPED = 13
+    LINE_FAULT = 14
+    LINE_RUNNING = 15  # ends the two before
 
     @property
     def word(self) -> str:
@@ -176,6 +179,9 @@ ALARMS: Final[dict[Alarm, Sentence]] = {
     Alarm.REPORTS_LOST: Sentence("PLC 的回报被冲掉", "reports of the PLC were overwritten before they were read"),
     Alarm.REPORTS_UNKNOWN: Sentence("PLC 的回报看不懂", "reports of the PLC made no sense"),
     Alarm.EPOCH_REUSED: Sentence("PLC 重启后沿用旧纪元号", "the PLC started again and kept its old epoch"),
+    Alarm.LINE_STOPPED: Sentence("分拣线停机", "the line stood still"),
+    Alarm.LINE_FAULT: Sentence("分拣线报故障", "the line reported a fault"),
+    Alarm.LINE_RUNNING: Sentence("分拣线恢复运行", "the line runs again"),
     Alarm.UNPAIRED: Sentence("读码对不上包裹，不猜", "readings fitted no item for certain and were not used"),
 }
 

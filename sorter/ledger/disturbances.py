@@ -8,10 +8,16 @@ from typing import Final
 
 from sorter.reasons import Alarm
 
-LASTING: Final = {Alarm.PLC_AWAY: "plc", Alarm.PLC_SILENT: "plc", Alarm.READER_AWAY: "reader"}
+LASTING: Final = {
+    Alarm.PLC_AWAY: "plc",
+    Alarm.PLC_SILENT: "plc",
+    Alarm.READER_AWAY: "reader",
+    Alarm.LINE_STOPPED: "line",
+    Alarm.LINE_FAULT: "line",
+}
 """Alarm -> whose: one of a kind lasts until the next of the same device, or until that is back."""
 
-OVER: Final = {Alarm.PLC_BACK: "plc", Alarm.READER_BACK: "reader"}
+OVER: Final = {Alarm.PLC_BACK: "plc", Alarm.READER_BACK: "reader", Alarm.LINE_RUNNING: "line"}
 CHUTE_WORDS: Final = ("blocked", "full")
 """States of a chute that take it out of use."""
 

@@ -47,6 +47,9 @@ AlarmWord = Literal[
     "reports_unknown",
     "epoch_reused",
     "unpaired",
+    "line_stopped",
+    "line_fault",
+    "line_running",
 ]
 
 ROLES: Final[dict[RoleWord, Role]] = {"scanner": Role.SCANNER, "plc": Role.PLC}

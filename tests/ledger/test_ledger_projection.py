@@ -128,14 +128,19 @@ def compare_disturbances(day: Day, plant: Plant, items: list[Any]) -> None:
     """Each alarm and state of a chute looked at alone: what follows it of the same device ends it."""
     found: dict[tuple[str, str], list[tuple[int, int | None]]] = {}
     ends = {"plc_away": "plc", "plc_silent": "plc", "plc_back": "plc", "reader_away": "reader", "reader_back": "reader"}
-    lasts = {"plc_away", "plc_silent", "reader_away", "blocked", "full"}
+    ends |= {"line_stopped": "line", "line_fault": "line", "line_running": "line"}
+    lasts = {"plc_away", "plc_silent", "reader_away", "line_stopped", "line_fault", "blocked", "full"}
     states = {"open", "full", "blocked", "changing"}
     for at, (t_ns, whose, word, count) in enumerate(plant.told):
         device = ends.get(word, "chute" if word in states else "")
         same = [one for one in plant.told if one[1] == whose and device and ends.get(one[2], "chute") == device]
         before = [one for one in plant.told[:at] if one in same]
         after = [one for one in plant.told[at + 1 :] if one in same and one[2] != word]
-        if word in states - lasts or word in {"plc_back", "reader_back"} or (before and before[-1][2] == word):
+        if (
+            word in states - lasts
+            or word in {"plc_back", "reader_back", "line_running"}
+            or (before and before[-1][2] == word)
+        ):
             continue
         lasted = (after[0][0] - t_ns if after else None) if word in lasts else 0
         counted = 0 if word in lasts | {"plc_restarted"} else count

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plc_adapter.loopback import LoopbackPort
-from plc_adapter.mailbox import RING, HostState, Order, PlcSide, Told
+from plc_adapter.mailbox import RING, HostState, LineState, Order, PlcSide, Told
 from plc_adapter.runner import DIVERTS_MAX, FILL_MAX, HOLD, Runner
 from plc_adapter.standing import Link
 from sorter.records import NONE_16, ChuteState, Kind
@@ -514,6 +514,16 @@ def test_a_restart_and_what_it_makes_void_are_told_and_the_first_start_is_not() 
     floor.plc.restart(8)
     floor.settle()
     assert {(alarm.alarm, alarm.count) for alarm in floor.daemon.alarms} == {("plc_restarted", 1), ("orders_void", 1)}
+
+
+def test_a_line_that_stands_still_is_told_while_its_plc_talks() -> None:
+    floor = Floor()
+    floor.settle()
+    floor.daemon.alarms.clear()
+    for state in (LineState.STOPPED, LineState.STOPPED, LineState.FAULT, LineState.RUNNING, 9, LineState.RUNNING):
+        floor.runner.step(floor.now_ns, lambda _out, state=state: floor.plc.block(floor.now_ns // MS, state))  # type: ignore[misc] # a default is bound now
+    floor.trips(2)
+    assert [alarm.alarm for alarm in floor.daemon.alarms] == ["line_stopped", "line_fault", "line_running"]
 
 
 def test_alarms_wait_for_a_daemon() -> None:
