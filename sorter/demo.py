@@ -29,7 +29,8 @@ from sorter.wire.control import Control, NoAnswer, Unreachable
 RATE: Final = 720.0  # 05:00 to 21:00 in 80 s
 RATE_MAX: Final = 1400.0  # beyond, LEAD_S would begin on the day before
 DAY_START: Final = datetime(2026, 11, 11, 5, 0, tzinfo=timezone(timedelta(hours=8)))
-DIALECTS: Final = ("modbus", "s7", "opcua", "loopback")
+LOOPBACK: Final = "loopback"  # no network between the emulated PLCs and the adapter, which is one process with them
+DIALECTS: Final = ("modbus", "s7", "opcua", LOOPBACK)
 LEAD_S: Final = 12.0  # real seconds from the start of the daemon to 05:00
 PROGRESS_S: Final = 0.5
 END_S: Final = 150.0  # the daemon ends when its projection has caught up
@@ -71,9 +72,11 @@ def run(day: Day, tell: Callable[[dict[str, Any], int], None]) -> tuple[dict[str
         daemon = stack.enter_context(_daemon(day, clock))
         _program(day, "advices", "sorter", "advice", "load", *site, str(day.work / "advices.csv"))
         _program(day, "advices", "sorter", "intercept", "add", *site, "--file", str(day.work / "intercepts.csv"))
-        adapter = stack.enter_context(_process(day, "adapter", "plc-adapter", "run", *site, "--clock", clock))
+        adapter = None
+        if day.dialect != LOOPBACK:
+            adapter = stack.enter_context(_process(day, "adapter", "plc-adapter", "run", *site, "--clock", clock))
         emulator = stack.enter_context(
-            _process(day, "emulator", "plc-adapter", "emulate", *_traffic(day), *_scenario(day), "--clock", clock)
+            _process(day, "emulator", "plc-adapter", "emulate", *_traffic(day), *_floor(day), "--clock", clock)
         )
         _watch(day, daemon, adapter, emulator, tell)
         status = _status(day)
@@ -100,7 +103,8 @@ def _prepare(day: Day) -> None:
     standard = [port for port in ("5570", "5571", "5572", "5020", "5021") if port in text]
     free = dict(zip(standard, _free_ports(len(standard)), strict=True))
     text = re.sub("|".join(standard), lambda found: str(free[found[0]]), text)
-    text = text.replace('dialect = "modbus"', f'dialect = "{day.dialect}"')
+    if day.dialect != LOOPBACK:
+        text = text.replace('dialect = "modbus"', f'dialect = "{day.dialect}"')
     settings.write_text(text, encoding="utf-8")
 
 
@@ -121,8 +125,9 @@ def _traffic(day: Day) -> list[str]:
     return ["--site", str(day.site), "--items", str(day.items), "--seed", str(day.seed), "--out", str(day.work)]
 
 
-def _scenario(day: Day) -> list[str]:
-    return ["--scenario", str(day.scenario)] if day.scenario else []
+def _floor(day: Day) -> list[str]:
+    scenario = ["--scenario", str(day.scenario)] if day.scenario else []
+    return [*scenario, "--loopback"] if day.dialect == LOOPBACK else scenario
 
 
 def _clock(day: Day) -> str:
@@ -213,14 +218,14 @@ def _wait_until_ready(day: Day, daemon: _Daemon) -> None:
 def _watch(
     day: Day,
     daemon: _Daemon,
-    adapter: subprocess.Popen[bytes],
+    adapter: subprocess.Popen[bytes] | None,
     emulator: subprocess.Popen[bytes],
     tell: Callable[[dict[str, Any], int], None],
 ) -> None:
     """Show how the day goes until the emulator says that it is over."""
     while emulator.poll() is None:
         daemon.keep()
-        if adapter.poll() is not None:
+        if adapter and adapter.poll() is not None:
             raise DemoFailed(f"the adapter ended with exit code {adapter.returncode}; see {day.work / 'adapter.log'}")
         status = _status(day)
         if status:

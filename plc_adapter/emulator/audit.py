@@ -10,12 +10,12 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from plc_adapter.emulator.accounting import Booked, Key, compare
 from plc_adapter.emulator.oracle import NS_PER_S, Demand, Known, Oracle, Seen, departures
 from plc_adapter.emulator.site import Site
 
@@ -47,6 +47,7 @@ class Truth(msgspec.Struct):
     first_scans: list[int] = []  # of `items`: the place in `scans` where each number begins; left out: 0
     ran_out: str = ""  # why it ran off the end of a straight belt: "missed", "closed", "untold"; "": it was told to
     shut: list[int] = []  # chutes that were not open when it was told to run off the end
+    unreported: bool = False  # the PLC may have lost its report of the drop
 
     def __post_init__(self) -> None:
         """Check what belongs together."""
@@ -54,6 +55,12 @@ class Truth(msgspec.Struct):
             raise ValueError(f"{len(self.readings)} readings are too many for {len(self.scans)} scans")
         if self.first_scans and len(self.first_scans) != len(self.items):
             raise ValueError(f"{len(self.first_scans)} first scans do not belong to {len(self.items)} items")
+
+    def scans_under(self, at: int) -> list[int]:
+        """When it was scanned under its number `items[at]`; without first scans the last number had them all."""
+        if not self.first_scans:
+            return self.scans if at == len(self.items) - 1 else []
+        return self.scans[self.first_scans[at] : (*self.first_scans, len(self.scans))[at + 1]]
 
     def seen(self) -> list[tuple[int, Seen]]:
         """When each scan under the last number was, and what is known by it. The last ones may have told nothing."""
@@ -71,11 +78,7 @@ class Truth(msgspec.Struct):
 class Ledger(NamedTuple):
     """What the ledger holds of the day."""
 
-    chutes: dict[tuple[str, int], list[int | None]]
-    """(line, item number) -> where each item of that number ended, in the order they came.
-
-    0: it ended without a chute; None: it is on the belt. A number comes again when a PLC restarts.
-    """
+    books: dict[Key, list[Booked]]  # by number, in the order they came: it comes again when a PLC restarts
     loads: dict[tuple[str, int], int]  # (lane, cut-off) -> items that were ever told to go with that trip
     sent_ns: dict[tuple[str, int], int]  # (lane, cut-off) -> when an operator sent it off early
 
@@ -200,10 +203,14 @@ def judge(site: Site, oracle: Oracle, ledger: Ledger, truths: Sequence[Truth]) -
         by_reason[word or "missort"] += 1
         if not word:
             faults.append(_fault("missort", truth, f"the tables demand {_words(judge_.demands(truth))}"))
-    return _report(by_reason, [*faults, *_unaccounted(ledger, truths)])
+    counts: Counter[str] = Counter()
+    for key, parcel, chute, why in compare(ledger.books, truths, CLOCKS_APART_NS, counts):
+        waybill = parcel.waybill if isinstance(parcel, Truth) else ""
+        faults.append(Fault("unaccounted", *key, waybill, chute, why))
+    return _report(by_reason, faults, counts)
 
 
-def _report(by_reason: Counter[str], faults: list[Fault]) -> dict[str, Any]:
+def _report(by_reason: Counter[str], faults: list[Fault], counts: Counter[str]) -> dict[str, Any]:
     kinds = Counter(fault.kind for fault in faults)
     examples = [fault._asdict() for kind in kinds for fault in faults if fault.kind == kind][:EXAMPLES_MAX]
     return {
@@ -212,6 +219,9 @@ def _report(by_reason: Counter[str], faults: list[Fault]) -> dict[str, Any]:
         "unaccounted": kinds["unaccounted"],
         "on_belt": by_reason["on_belt"],
         "untold": by_reason["untold"],
+        "unreported": counts["unreported"],
+        "unseen": counts["unseen"],
+        "twice": counts["twice"],
         "by_reason": dict(by_reason.most_common()),
         "examples": examples,
     }
@@ -225,40 +235,6 @@ def _words(demands: list[Demand]) -> str:
     return " or ".join(
         f"{demand.kind} {demand.name}" + (f" (row {demand.row})" * (demand.row > 0)) for demand in demands
     )
-
-
-def _unaccounted(ledger: Ledger, truths: Sequence[Truth]) -> Iterator[Fault]:
-    """Parcels of which the ledger does not tell the truth, and items that it made up."""
-    bearers: dict[tuple[str, int], list[tuple[int, Truth]]] = {}
-    for truth in truths:
-        for epoch, item in truth.items:
-            bearers.setdefault((truth.line, item), []).append((epoch, truth))
-    for key, several in bearers.items():
-        told = ledger.chutes.get(key, [])
-        several.sort(key=itemgetter(0))
-        for at, (epoch, truth) in enumerate(several):
-            why = _difference(epoch, key[1], truth, told[at : at + 1])
-            if why:
-                yield _fault("unaccounted", truth, why)
-        for chute in told[len(several) :]:
-            yield Fault("unaccounted", *key, "", chute or 0, "the ledger has more items of this number than there were")
-    for key in ledger.chutes.keys() - bearers.keys():
-        yield Fault("unaccounted", *key, "", 0, "the ledger has an item that never was on the belt")
-
-
-def _difference(epoch: int, item: int, truth: Truth, told: list[int | None]) -> str:
-    """How the ledger differs from one parcel under one number; "" when it does not."""
-    if truth.items[-1] != (epoch, item):
-        wanted: int | None = 0  # the PLC restarted and gave it another number
-    else:
-        wanted = truth.chute or None
-    if told == [wanted] or (not told and not truth.scans):
-        return ""
-    if not told:
-        return "the ledger does not have it"
-    if told[0] is None:
-        return "the ledger has it on the belt still"
-    return f"the ledger has it in chute {told[0]}" if told[0] else "the ledger has it lost"
 
 
 def _truths(path: Path) -> Iterator[Truth]:
@@ -285,18 +261,19 @@ def _advices(path: Path) -> Iterator[tuple[str, Known]]:
 def read_ledger(path: Path, since_ns: int) -> Ledger:
     """Items inducted since a site time, trip loads and early departures of a ledger.db."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as book:
-        chutes: dict[tuple[str, int], list[int | None]] = {}
-        for line, item, outcome, dropped in book.execute(
-            "SELECT line, item, outcome, dropped FROM item WHERE entered_ns >= ? ORDER BY serial", [since_ns]
+        books: dict[Key, list[Booked]] = {}
+        for line, item, outcome, dropped, entered_ns in book.execute(
+            "SELECT line, item, outcome, dropped, entered_ns FROM item WHERE entered_ns >= ? ORDER BY serial",
+            [since_ns],
         ):
-            chutes.setdefault((line, item), []).append(None if outcome is None else dropped or 0)
+            books.setdefault((line, item), []).append(Booked(None if outcome is None else dropped or 0, entered_ns))
         loads = book.execute(
             "SELECT trip.lane, cutoff_ns, count(DISTINCT serial) FROM decision JOIN trip USING (trip)"
             " WHERE chute IS NOT NULL GROUP BY trip.trip"
         )
         sent = book.execute("SELECT lane, cutoff_ns, sent_ns FROM trip WHERE sent_ns IS NOT NULL")
         return Ledger(
-            chutes,
+            books,
             {(lane, cutoff_ns): items for lane, cutoff_ns, items in loads},
             {(lane, cutoff_ns): sent_ns for lane, cutoff_ns, sent_ns in sent},
         )

@@ -9,13 +9,17 @@ import asyncio
 import json
 import signal
 import sys
+import time
 from collections.abc import Callable
-from datetime import date
+from contextlib import nullcontext
+from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import time as clock_time
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
+from plc_adapter import settings
 from plc_adapter.emulator import site as sites
 from plc_adapter.emulator import traffic as days
 from plc_adapter.emulator.audit import audit as judge
@@ -24,6 +28,9 @@ from sorter.clock import Clock
 
 REFUSED: Final = 3
 FAILED: Final = 1
+SPEED_MAX: Final = 1400.0  # beyond, there is no time to start daemon and adapter before 05:00
+LEAD_S: Final = 60.0  # real seconds for it,
+LEAD_SITE_S: Final = 14_400.0  # as far as they pass between 01:00 and 05:00
 
 Command = Callable[..., Any]
 
@@ -99,35 +106,100 @@ def traffic(*, site: Path, items: int, seed: int, out: Path, day: str, as_json: 
 
 @click.command()
 @_day_options
-@click.option("--clock", default="", help="start,rate,anchor of a scaled clock; empty: real time.")
-def emulate(*, site: Path, items: int, seed: int, out: Path, clock: str, as_json: bool) -> None:
+@click.option("--clock", default="", help="start,rate,anchor of the daemon's and adapter's clock; empty: real time.")
+@click.option(
+    "--speed",
+    type=click.FloatRange(1, SPEED_MAX),
+    help="Begin a day of your own at 05:00, so many times as fast as real time; prints its --clock.",
+)
+@click.option(
+    "--scenario",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="What goes wrong on which line and when, such as rules/faults.toml.",
+)
+@click.option("--loopback", is_flag=True, help="Run the adapter in this process, with no network to the PLCs.")
+@click.option("--watch", is_flag=True, help="Draw the lines in the terminal.")
+def emulate(
+    *,
+    site: Path,
+    items: int,
+    seed: int,
+    out: Path,
+    clock: str,
+    speed: float | None,
+    scenario: Path | None,
+    loopback: bool,
+    watch: bool,
+    as_json: bool,
+) -> None:
     """Run the floor: belts, PLCs in the dialect of site.toml, and scanners, until the day is over.
 
-    Writes progress.json while it runs, truth.ndjson and emulator.json at the end. Ctrl-C ends the day early.
+    Writes progress.json while it runs, truth.ndjson and emulator.json at the end. Each fault of a scenario is
+    a line of JSON on stderr as it strikes. Ctrl-C ends the day early.
+
+    The daemon and the adapter must run by the same clock. With --speed the emulator prints, on stderr, how to
+    start them, and leaves a moment for it. How fast a machine can go is found by trying: late_orders and
+    longest_step_ms in emulator.json show when it was too fast.
 
     \b
     Examples:
       plc-adapter emulate --site wushan --items 2000 --seed 1 --out wushan/day
+      plc-adapter emulate --site wushan --out day --speed 20 --scenario faults.toml --watch
       plc-adapter emulate --site wushan --out day --clock 2026-11-11T05:00:00+08:00,640,$(date +%s%N)
     """
     from plc_adapter.emulator import emulate as floors  # noqa: PLC0415 # `traffic` and `audit` need no server
+    from plc_adapter.emulator import scenario as scenarios  # noqa: PLC0415 # as above
+    from plc_adapter.emulator import screen as screens  # noqa: PLC0415 # as above
 
+    if speed and clock:
+        raise click.UsageError("--speed makes a clock of its own; give either --speed or --clock")
     try:
-        floor = floors.build(sites.load(site), items, seed, Clock.from_text(clock), out)
+        place = sites.load(site)
+        clock = _clock_of(place.utc_offset_h, speed) if speed else clock
+        played = scenarios.load(scenario, place) if scenario else scenarios.QUIET
+        adapter = settings.load(site) if loopback else None
+        floor = floors.build(place, items, seed, Clock.from_text(clock), out, scenario=played, adapter=adapter)
     except (SettingsRefused, FileNotFoundError, ValueError) as error:
         _stop(error, REFUSED)
+    if speed:
+        _tell(
+            "info",
+            "the day has a clock of its own; start daemon and adapter with it now",
+            clock=clock,
+            daemon=f"sorter run --site {site} --clock {clock}",
+            adapter=f"plc-adapter run --site {site} --clock {clock}",
+        )
     out.mkdir(parents=True, exist_ok=True)
     try:
-        _print(asyncio.run(_run(floors.run, floor)), as_json)
+        with screens.watch() if watch else nullcontext(screens.Screen(None)) as screen:
+            figures = asyncio.run(_run(floors.run, floor, screen.show))
+        _print(figures, as_json)
     except OSError as error:
         _stop(error, FAILED)
 
 
-async def _run(run: Callable[..., Any], floor: Any) -> Any:
+def _clock_of(utc_offset_h: float, speed: float) -> str:
+    """The text of a clock that reaches 05:00 when daemon and adapter may be up, on the day that it is then."""
+    lead_s = min(LEAD_S, LEAD_SITE_S / speed)
+    opens = datetime.combine(days.DAY, clock_time(days.OPENS_H), timezone(timedelta(hours=utc_offset_h)))
+    return f"{opens.isoformat()},{speed:g},{time.time_ns() + round(lead_s * 1e9)}"
+
+
+async def _run(run: Callable[..., Any], floor: Any, show: Callable[..., None]) -> Any:
     ended = asyncio.Event()
     for signal_ in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal_, ended.set)
-    return await run(floor, ended.is_set)
+    return await run(floor, ended.is_set, lambda struck: _tell("warning", "a fault strikes", **_fault(struck)), show)
+
+
+def _fault(struck: Any) -> dict[str, str]:
+    return {"site_time": struck.site_time, "line": struck.line, "fault": struck.what, "detail": struck.words}
+
+
+def _tell(level: str, what: str, **fields: str) -> None:
+    """One line of JSON on stderr, as `plc-adapter run` writes them."""
+    now = datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="milliseconds")
+    click.echo(json.dumps({"t": now, "level": level, "what": what, **fields}, ensure_ascii=False), err=True)
 
 
 @click.command()

@@ -1,23 +1,21 @@
-"""One emulated line: its parcels, its plant, its PLC with a face to the network, and its scanner."""
+"""One emulated line: its parcels, its plant, its PLC with a face to the network, and its readers."""
 
 from __future__ import annotations
 
 import time
-from collections import deque
 from typing import Any, Protocol
 
 from plc_adapter.emulator import traffic
 from plc_adapter.emulator.modbus_face import ModbusFace
-from plc_adapter.emulator.plant import Plant
+from plc_adapter.emulator.plant import Plant, Scan
 from plc_adapter.emulator.plc import PlcProgram
+from plc_adapter.emulator.readers import Heads, Readers, WireReader
+from plc_adapter.emulator.reading import Reading
 from plc_adapter.emulator.s7_face import S7Face
 from plc_adapter.emulator.site import Site
 from plc_adapter.emulator.traffic import Day, Parcel
 from plc_adapter.settings import S7, Modbus, OpcUa, Plc
 from sorter.clock import Clock
-from sorter.limits import RESEND_MAX
-from sorter.wire.client import Client
-from sorter.wire.frames import Scan
 
 
 class Face(Protocol):
@@ -48,8 +46,16 @@ def face_of(program: PlcProgram, plc: Plc, clock: Clock) -> Face:
     return OpcUaFace(program, plc, clock.now_ns)
 
 
+def readers_of(site: Site, name: str, clock: Clock) -> Readers:
+    """The heads that site.toml names for a line, else a reader that speaks the wire."""
+    heads = site.scanners.get(name)
+    if heads:
+        return Heads(heads, site.tracking[name])
+    return WireReader(name, site.devices, site.keys, clock.now_ns)
+
+
 class Line:
-    """One line: its parcels, its plant, its PLC and its scanner."""
+    """One line: its parcels, its plant, its PLC and its readers."""
 
     def __init__(self, site: Site, name: str, day: Day, seed: int, clock: Clock) -> None:
         self.name = name
@@ -68,12 +74,10 @@ class Line:
         self.face = face_of(self.program, site.plcs[name], clock)
         self.latency_ns: list[int] = []
         self.scans = 0
-        key = site.keys / f"scanner-{name}.secret" if site.keys else None
-        self._client = Client(
-            site.devices, role="scanner", line=name, client=f"scanner-{name}", key=key, now_ns=clock.now_ns
-        )
+        self.reading = Reading(name, self.parcels, seed)
+        self.readers = readers_of(site, name, clock)
+        self._readings: list[list[tuple[str, ...]]] = [[] for _ in self.parcels]
         self._sent_ns: dict[int, int] = {}
-        self._waiting: deque[Scan] = deque()
 
     @property
     def settled(self) -> bool:
@@ -83,43 +87,31 @@ class Line:
     @property
     def unacknowledged(self) -> int:
         """Scans that are not known to be on the daemon's disk."""
-        return len(self._waiting) + int(self._client.unacknowledged)
+        return self.readers.unacknowledged
 
     def step(self, now_ns: int) -> None:
-        """Move the belt and send what the scanner read: all of it in one frame."""
+        """Move the belt and send what was read. Raises OSError when a reader's address cannot be listened at."""
         self.program.cycle(now_ns, time.monotonic_ns())
         scans = self.plant.scans
-        if scans:
-            self._waiting.extend(self._message(scan.t_ns, scan.item, scan.parcel, scan.lap) for scan in scans)
-            self.scans += len(scans)
-            scans.clear()
-        while self._waiting and self._client.unacknowledged < RESEND_MAX:
-            message = self._waiting.popleft()
-            self._sent_ns[message.item] = time.monotonic_ns()
-            self._client.post(message)
-        self._client.poll()
+        for scan in scans:
+            self._read(scan)
+        self.scans += len(scans)
+        scans.clear()
+        self.readers.poll()
 
     def close(self) -> None:
-        """Let go of the daemon."""
-        self._client.close()
+        """Let go of the readers' connections."""
+        self.readers.close()
 
     def truths(self) -> list[dict[str, Any]]:
         """What really happened to each parcel, in the order they were brought."""
         return [self._truth(at, parcel) for at, parcel in enumerate(self.parcels)]
 
-    def _message(self, t_ns: int, item: int, parcel: int, lap: int) -> Scan:
-        seen = self.parcels[parcel]
-        return Scan(
-            seq=0,
-            item=item,
-            line=self.name,
-            codes=list(seen.codes),
-            weight_g=seen.weight_g,
-            size_mm=seen.size_mm,
-            induct=seen.induct,
-            lap=lap,
-            t_ns=t_ns,
-        )
+    def _read(self, scan: Scan) -> None:
+        codes = self.readers.send(self.reading.read(scan))
+        self._readings[scan.parcel].append(codes or ())
+        if codes is not None:
+            self._sent_ns[scan.item] = time.monotonic_ns()
 
     def _told(self, item: int) -> None:
         sent_ns = self._sent_ns.pop(item, 0)
@@ -131,13 +123,18 @@ class Line:
         return {
             "line": self.name,
             "items": plant.numbers[at],
+            "first_scans": plant.first_scans[at],
             "waybill": parcel.waybill,
             "codes": parcel.codes,
-            "weight_g": parcel.weight_g,
-            "size_mm": parcel.size_mm,
+            "weight_g": parcel.weight_g if self.readers.weighs else 0,
+            "size_mm": parcel.size_mm if self.readers.sizes else (0, 0, 0),
             "station": parcel.station,
             "scans": plant.scan_ns[at],
+            "readings": self._readings[at],
             "chute": plant.drop_chute[at],
             "dropped_ns": plant.drop_ns[at],
             "laps": plant.laps[at],
+            "ran_out": plant.ran_out[at],
+            "shut": plant.shut[at],
+            "unreported": plant.numbers[at][-1:] != [] and plant.numbers[at][-1] in plant.unreported,
         }

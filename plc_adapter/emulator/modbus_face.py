@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from pymodbus.constants import ExcCodes
 from pymodbus.server import ModbusTcpServer
 from pymodbus.server.requesthandler import ServerRequestHandler
 from pymodbus.simulator import DataType, SimData, SimDevice
 
+from plc_adapter.emulator.network import Network
 from plc_adapter.emulator.plc import PlcProgram
 from plc_adapter.mailbox import BLOCK_WORDS, from_words, to_words
 from plc_adapter.settings import Modbus
@@ -22,16 +23,28 @@ _FUNCTIONS: Final = (3, 6, 16, 23)
 
 
 class _Connection(ServerRequestHandler):
+    def __init__(self, server: _Server, network: Network) -> None:
+        traces = (server.trace_packet, server.trace_pdu, server.trace_connect)
+        super().__init__(server, *traces)  # type: ignore[no-untyped-call] # pymodbus leaves it untyped
+        self._network = network
+
     def handle_later(self) -> None:
         """Answer in this loop; pymodbus wakes the loop by a socket first, which costs 50 us a request."""
-        answer = self.handle_request()  # type: ignore[no-untyped-call] # pymodbus leaves it untyped
-        self._answer = self.loop.create_task(answer)
+        self._answer = self.loop.create_task(self._answer_request(self.last_pdu, self.last_addr))
+
+    async def _answer_request(self, request: Any, address: Any) -> None:
+        if await self._network.answers():
+            self.last_pdu, self.last_addr = request, address  # others may have come since
+            await self.handle_request()  # type: ignore[no-untyped-call] # pymodbus leaves it untyped
 
 
 class _Server(ModbusTcpServer):
+    def __init__(self, device: SimDevice, address: tuple[str, int], network: Network) -> None:
+        super().__init__(device, address=address)
+        self._network = network
+
     def callback_new_connection(self) -> _Connection:
-        traces = (self.trace_packet, self.trace_pdu, self.trace_connect)
-        return _Connection(self, *traces)  # type: ignore[no-untyped-call] # pymodbus leaves it untyped
+        return _Connection(self, self._network)
 
 
 class ModbusFace:
@@ -52,7 +65,7 @@ class ModbusFace:
             SimData(settings.orders_at, count=BLOCK_WORDS, datatype=DataType.REGISTERS),
         ]
         device = SimDevice(settings.unit, simdata=blocks, action=self._touch)
-        self._server = _Server(device, address=(settings.host, settings.port))
+        self._server = _Server(device, (settings.host, settings.port), self._program.network)
         try:
             await self._server.serve_forever(background=True)
         except RuntimeError as error:

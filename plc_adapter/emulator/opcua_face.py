@@ -5,11 +5,14 @@ The program is asked anew for each read and hears of each write; nothing is kept
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
+from typing import Final
 
 from asyncua import ua
+from asyncua.common.callback import Callback, CallbackService, CallbackType, ServerItemCallback
 from asyncua.server.address_space import NodeData
 from asyncua.server.server import Server
 from asyncua.ua.attribute_ids import AttributeIds
@@ -18,6 +21,8 @@ from asyncua.ua.uaerrors import BadOutOfRange
 from plc_adapter.emulator.plc import PlcProgram
 from plc_adapter.mailbox import BLOCK_WORDS, from_words, to_words
 from plc_adapter.settings import OpcUa
+
+MUTE_LOOK_S: Final = 0.01  # between looks whether a PLC that is mute answers again
 
 logging.getLogger("asyncua").setLevel(logging.CRITICAL + 1)  # a client's mistakes are the client's to tell
 
@@ -35,14 +40,10 @@ class OpcUaFace:
     async def start(self) -> None:
         """Listen. Raises OSError with the address when it is taken."""
         settings = self._settings
-        server = Server()
-        await server.init()
-        server.disable_clock()  # a task of its own for the time of day, which stopping would wait for
-        server.set_endpoint(f"opc.tcp://{settings.host}:{settings.port}")
-        server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
-        await self._add_blocks(server)
+        server = self._server or await self._new_server()
         try:
-            await server.start()
+            # Its thousands of standard nodes take a second of the belts' loop, so they are made once.
+            await (server.start() if server.bserver is None else server.bserver.start())
         except OSError as error:
             raise OSError(
                 f"the emulated PLC cannot listen on {settings.host}:{settings.port}; "
@@ -54,7 +55,17 @@ class OpcUaFace:
         """Close the socket and its connections."""
         if self._server is not None:
             await self._server.stop()
-            self._server = None
+
+    async def _new_server(self) -> Server:
+        server = Server()
+        await server.init()
+        server.disable_clock()  # a task of its own for the time of day, which stopping would wait for
+        server.set_endpoint(f"opc.tcp://{self._settings.host}:{self._settings.port}")
+        server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+        await self._add_blocks(server)
+        for moment in (CallbackType.PreRead, CallbackType.PreWrite):
+            server.subscribe_server_callback(moment, self._wait)
+        return server
 
     async def _add_blocks(self, server: Server) -> None:
         reports, orders = (
@@ -71,6 +82,12 @@ class OpcUaFace:
                 await variable.set_writable()
         server.set_attribute_value_callback(reports, self._read)
         server.set_attribute_value_setter(orders, self._write)
+
+    async def _wait(self, event: Callback, _service: CallbackService) -> None:
+        """Called by asyncua before each read and write; it cannot be told to answer nothing."""
+        assert isinstance(event, ServerItemCallback)
+        while event.is_external and not await self._program.network.answers():  # noqa: ASYNC110 # a moment, no event
+            await asyncio.sleep(MUTE_LOOK_S)
 
     def _read(self, _node: ua.NodeId, _attribute: AttributeIds) -> ua.DataValue:
         """Called by asyncua for each value of `reports` it answers."""

@@ -178,7 +178,8 @@ class Plant:
     by each of them, `drop_chute` (0: not dropped), `drop_ns`, `laps` begun before it dropped,
     `scan_ns` of every scan. Of a straight belt also `ran_out`: why it ran off the end without being
     told to (MISSED, CLOSED, UNTOLD, else ""); and `shut`: where it was told to run off the end, the
-    chutes that the host may have taken for shut.
+    chutes that the host may have taken for shut. `unreported` are the numbers of whose discharge
+    the report may be lost.
     """
 
     def __init__(
@@ -214,6 +215,7 @@ class Plant:
         self.laps = [0] * count
         self.ran_out = [""] * count
         self.shut: list[list[int]] = [[] for _ in range(count)]
+        self.unreported: set[tuple[int, int]] = set()
         self._load = load
         self._tells_items = tells_items
         self._faults = faults or Faults()
@@ -268,6 +270,11 @@ class Plant:
     def cells(self) -> int:
         """How many parcels the belt can carry."""
         return self._cells
+
+    @property
+    def stands(self) -> bool:
+        """Whether the belt stands still now."""
+        return self.now_ns < self._stands_until_ns
 
     @property
     def done(self) -> bool:
@@ -333,6 +340,7 @@ class Plant:
         for item in self._items.values():
             item.number = item.chute = item.alternate = item.aim = 0
         self._items.clear()
+        self.unreported.update((self.epoch - 1, one.item) for one in self.plc if isinstance(one, Left))
         self.plc.clear()
         self.sense_all()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -17,6 +18,7 @@ from typing import Any
 from snap7 import Server, SrvArea
 from snap7.error import S7Error
 
+from plc_adapter.emulator.network import Network
 from plc_adapter.emulator.plc import PlcProgram
 from plc_adapter.mailbox import BLOCK_BYTES
 from plc_adapter.settings import S7
@@ -117,6 +119,27 @@ def _meet(block: range, part: slice) -> bool:
     return bool(part.start < block.stop and block.start < part.stop)
 
 
+class _Server(MailboxServer):
+    """Answers as its network lets it. A request waits in the thread of its connection."""
+
+    def __init__(
+        self, settings: S7, read: Callable[[], bytes], write: Callable[[bytes], None], network: Network
+    ) -> None:
+        super().__init__(settings, read, write)
+        self._network = network
+        self._closing = threading.Event()
+
+    async def hang_up(self) -> None:
+        self._closing.set()
+        await super().hang_up()
+
+    def _process_request(self, request_data: bytes, client_address: tuple[str, int]) -> bytes | None:
+        network = self._network
+        if self._closing.wait(network.slow_s) or network.is_mute:
+            return None
+        return super()._process_request(request_data, client_address)
+
+
 class S7Face:
     """Serves one line's PLC at the address that site.toml gives for it."""
 
@@ -130,7 +153,7 @@ class S7Face:
     async def start(self) -> None:
         """Listen. Raises OSError with the address when it is taken."""
         settings = self._settings
-        server = MailboxServer(settings, self._read, self._write)
+        server = _Server(settings, self._read, self._write, self._program.network)
         try:
             await server.listen(settings.host, settings.port)
         except OSError as error:

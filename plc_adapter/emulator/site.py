@@ -11,6 +11,8 @@ import msgspec
 from plc_adapter import settings
 from plc_adapter.emulator import tables
 from plc_adapter.emulator.plant import NS_PER_S, Belt, Chute
+from plc_adapter.scanner.pairing import Tracking
+from plc_adapter.scanner.settings import Scanner
 
 LOOP: Final = "cross-belt"
 STRAIGHT: Final = "wheel-diverter"
@@ -27,6 +29,8 @@ class Site(NamedTuple):
     utc_offset_h: float
     window_ns: int  # the longest time from a scanner to its first divert
     max_laps: dict[str, int]
+    scanners: dict[str, dict[str, Scanner]]  # line name -> its readers by name; none: its scans go by the wire
+    tracking: dict[str, Tracking]
 
     def chutes_of(self, line: str) -> list[Chute]:
         """The chutes that stand along a line."""
@@ -82,6 +86,8 @@ def load(folder: Path) -> Site:
         file.utc_offset_h,
         round(max(belt.scanner_to_divert_m / belt.speed_m_s for belt in file.line.values()) * NS_PER_S),
         {name: belt.max_laps for name, belt in file.line.items()},
+        adapter.scanners,
+        adapter.tracking,
     )
 
 

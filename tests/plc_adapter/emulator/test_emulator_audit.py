@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from plc_adapter.emulator import audit, oracle
+from plc_adapter.emulator.accounting import Booked
 from plc_adapter.emulator.audit import Ledger, Truth
 from plc_adapter.emulator.oracle import Demand, Known, Oracle, Seen
 from plc_adapter.emulator.site import Site
@@ -164,6 +165,10 @@ def test_departures_are_cut_off_before_they_depart(county: Site) -> None:
 # ---- a whole day, judged ----------------------------------------------------
 
 
+def booked(chute: int | None, entered_ns: int = 0) -> Booked:
+    return Booked(chute, entered_ns)
+
+
 class Judged:
     """A day that went as the tables demand, with its ledger, to plant faults in."""
 
@@ -192,7 +197,8 @@ class Judged:
                         laps=0,
                     )
                 )
-        self.ledger = Ledger({(truth.line, truth.items[0][1]): [truth.chute] for truth in self.truths}, {}, {})
+        books = {(truth.line, truth.items[0][1]): [booked(truth.chute, truth.scans[0])] for truth in self.truths}
+        self.ledger = Ledger(books, {}, {})
 
     def chute(self, line: str, demand: Demand) -> int:
         if demand.kind == "reject":
@@ -223,7 +229,7 @@ def clean_day(county: Site, county_day: Day) -> Judged:
 def judged(clean_day: Judged) -> Judged:
     day = copy.copy(clean_day)
     day.truths = [copy.copy(truth) for truth in clean_day.truths]
-    day.ledger = Ledger({key: list(told) for key, told in clean_day.ledger.chutes.items()}, {}, {})
+    day.ledger = Ledger({key: list(told) for key, told in clean_day.ledger.books.items()}, {}, {})
     return day
 
 
@@ -242,7 +248,7 @@ def test_a_swapped_chute_is_found_twice(judged: Judged) -> None:
     report = judged.report()
     assert (report["missorted"], report["unaccounted"]) == (1, 1)
     assert {example["item"] for example in report["examples"]} == {truth.items[0][1]}
-    judged.ledger.chutes[truth.line, truth.items[0][1]] = [101]
+    judged.ledger.books[truth.line, truth.items[0][1]] = [booked(101)]
     report = judged.report()
     assert (report["missorted"], report["unaccounted"]) == (1, 0)
     assert "lane HAUL" in report["examples"][0]["why"]
@@ -258,19 +264,19 @@ def test_every_wrong_chute_is_found(judged: Judged) -> None:
         if truth.chute in range(to, to + 4):
             to = min(chute for chute in exceptions if judged.oracle.chute_line[chute] == truth.line) + 2
         truth.chute = to
-        judged.ledger.chutes[truth.line, truth.items[0][1]] = [to]
+        judged.ledger.books[truth.line, truth.items[0][1]] = [booked(to)]
     report = judged.report()
     assert report["missorted"] == 400
     assert report["unaccounted"] == 0
 
 
 def test_missing_doubled_and_made_up_items_are_found(judged: Judged) -> None:
-    keys = list(judged.ledger.chutes)
-    del judged.ledger.chutes[keys[0]]
-    judged.ledger.chutes[keys[1]] *= 2
-    judged.ledger.chutes[keys[2]] = [0]
-    judged.ledger.chutes[keys[3]] = [None]
-    judged.ledger.chutes["L1", 999_999] = [101]
+    keys = list(judged.ledger.books)
+    del judged.ledger.books[keys[0]]
+    judged.ledger.books[keys[1]] *= 2
+    judged.ledger.books[keys[2]] = [booked(0)]
+    judged.ledger.books[keys[3]] = [booked(None)]
+    judged.ledger.books["L1", 999_999] = [booked(101)]
     report = judged.report()
     assert (report["missorted"], report["unaccounted"]) == (0, 5)
     assert {example["why"] for example in report["examples"]} == {
@@ -285,10 +291,10 @@ def test_missing_doubled_and_made_up_items_are_found(judged: Judged) -> None:
 def test_a_parcel_still_on_the_belt_is_told_apart(judged: Judged) -> None:
     truth = judged.truths[0]
     truth.chute = 0
-    judged.ledger.chutes["L1", 1] = [None]
+    judged.ledger.books["L1", 1] = [booked(None)]
     report = judged.report()
     assert (report["on_belt"], report["missorted"], report["unaccounted"]) == (1, 0, 0)
-    judged.ledger.chutes["L1", 1] = [101]
+    judged.ledger.books["L1", 1] = [booked(101)]
     assert judged.report()["unaccounted"] == 1
 
 
@@ -296,11 +302,43 @@ def test_a_number_given_again_after_a_restart_is_matched_in_order(judged: Judged
     first, second = judged.truths[:2]
     first.items = [(1, 1), (2, 1)]
     second.items = [(1, 2), (2, 2)]
-    judged.ledger.chutes["L1", 1] = [0, first.chute]
-    judged.ledger.chutes["L1", 2] = [0, second.chute]
+    judged.ledger.books["L1", 1] = [booked(0), booked(first.chute)]
+    judged.ledger.books["L1", 2] = [booked(0), booked(second.chute)]
     assert judged.report()["unaccounted"] == 0
-    judged.ledger.chutes["L1", 1] = [first.chute, 0]
+    judged.ledger.books["L1", 1] = [booked(first.chute), booked(0)]
     assert judged.report()["unaccounted"] == 2
+
+
+def test_a_drop_whose_report_the_plc_lost_may_be_lost_in_the_ledger(judged: Judged) -> None:
+    truth = judged.truths[0]
+    truth.unreported = True
+    assert judged.report()["unreported"] == 0
+    judged.ledger.books["L1", 1] = [booked(0)]
+    assert (judged.report()["unaccounted"], judged.report()["unreported"]) == (0, 1)
+    judged.ledger.books["L1", 1] = [booked(truth.chute + 1)]
+    assert (judged.report()["unaccounted"], judged.report()["unreported"]) == (1, 0)
+
+
+def test_what_was_opened_under_the_former_start_too_is_told_as_twice(judged: Judged) -> None:
+    truth = judged.truths[0]
+    truth.items, truth.first_scans = [(1, 1), (2, 77_777)], [0, 1]
+    truth.scans = [truth.scans[0], truth.scans[0] + 120 * NS]
+    judged.ledger.books["L1", 1] = [booked(0)]
+    once, again = booked(0, truth.scans[1] + NS), booked(truth.chute, truth.scans[1] + 60 * NS)
+    judged.ledger.books["L1", 77_777] = [once, again]
+    assert (judged.report()["unaccounted"], judged.report()["twice"]) == (0, 1)
+    for wrong in ([once, once, again], [booked(truth.chute, once.entered_ns), again], [booked(0, 7), again]):
+        judged.ledger.books["L1", 77_777] = wrong
+        assert judged.report()["unaccounted"] > 0
+
+
+def test_a_number_under_which_nothing_was_seen_may_be_missing(judged: Judged) -> None:
+    truth = judged.truths[0]
+    truth.items, truth.first_scans = [(1, 1), (2, 77_777)], [0, 0]
+    judged.ledger.books["L1", 77_777] = judged.ledger.books.pop(("L1", 1))
+    assert (judged.report()["unaccounted"], judged.report()["unseen"]) == (0, 1)
+    truth.first_scans = [0, 1]
+    assert judged.report()["unaccounted"] == 1
 
 
 def spilled(judged: Judged) -> Truth:
@@ -308,7 +346,7 @@ def spilled(judged: Judged) -> Truth:
     judge = audit._Judge(judged.site, judged.oracle, judged.ledger)
     truth = next(truth for truth in judged.truths if [d.name for d in judge.demands(truth)] == ["BUS1"])
     truth.chute = judged.oracle.lane_chutes[truth.line, "FRT1"][0]
-    judged.ledger.chutes[truth.line, truth.items[0][1]] = [truth.chute]
+    judged.ledger.books[truth.line, truth.items[0][1]] = [booked(truth.chute)]
     return truth
 
 
@@ -340,7 +378,7 @@ def test_a_spill_is_right_after_a_trip_was_sent_off(judged: Judged) -> None:
 def test_the_chute_for_too_many_laps_needs_as_many(judged: Judged) -> None:
     truth = next(truth for truth in judged.truths if truth.chute == 113)
     truth.chute = min(judged.oracle.exception_chutes("L1", "max_laps"))
-    judged.ledger.chutes["L1", truth.items[0][1]] = [truth.chute]
+    judged.ledger.books["L1", truth.items[0][1]] = [booked(truth.chute)]
     truth.laps = 2
     assert judged.report()["missorted"] == 1
     truth.laps = 3
@@ -516,7 +554,7 @@ def run_out(straight: Judged, lane: str = "BUS1") -> Truth:
         if truth.line == "L2" and [demand.name for demand in judge.demands(truth)] == [lane]
     )
     truth.chute, truth.laps = END, 0
-    straight.ledger.chutes["L2", truth.items[0][1]] = [END]
+    straight.ledger.books["L2", truth.items[0][1]] = [booked(END)]
     return truth
 
 
@@ -550,7 +588,7 @@ def test_to_have_run_out_excuses_the_end_chute_alone(straight: Judged) -> None:
     truth = run_out(straight)
     truth.ran_out = "missed"
     truth.chute = 217
-    straight.ledger.chutes["L2", truth.items[0][1]] = [217]
+    straight.ledger.books["L2", truth.items[0][1]] = [booked(217)]
     assert straight.report()["missorted"] == 1
 
 

@@ -11,9 +11,10 @@ import zmq
 from click.testing import CliRunner
 from msgspec.structs import replace
 
-from plc_adapter.emulator import cli, emulate, traffic
+from plc_adapter.emulator import cli, emulate, faults, traffic
 from plc_adapter.emulator.emulate import Floor
 from plc_adapter.emulator.oracle import Known, Oracle, Seen
+from plc_adapter.emulator.scenario import QUIET, Event, Scenario
 from plc_adapter.emulator.site import Site
 from plc_adapter.mailbox import HostSide, HostState, Order
 from plc_adapter.modbus import ModbusPort
@@ -148,14 +149,19 @@ def write_ledger(path: Path, dropped: list[tuple[str, int, int, int]]) -> None:
 @pytest.fixture
 def day_folder(county: Site, tmp_path: Path) -> Path:
     """A small day run on the floor: truth and figures by the emulator, the ledger by the host."""
+    run_day(county, tmp_path, QUIET)
+    return tmp_path
+
+
+def run_day(county: Site, folder: Path, scenario: Scenario) -> None:
     daemon = Daemon()
     try:
         plcs = {line: replace(plc, port=free_port()) for line, plc in county.plcs.items()}
         site = county._replace(devices=daemon.address, plcs=plcs)
         clock = SteppedClock(traffic.day(county.tables, 1, 1).opens_ns)
-        floor = emulate.build(site, ITEMS, 9, cast(Clock, clock), tmp_path)
-        traffic.write_advices(floor.day, tmp_path / "advices.csv")
-        traffic.write_intercepts(floor.day, tmp_path / "intercepts.csv")
+        floor = emulate.build(site, ITEMS, 9, cast(Clock, clock), folder, scenario=scenario)
+        traffic.write_advices(floor.day, folder / "advices.csv")
+        traffic.write_intercepts(floor.day, folder / "intercepts.csv")
         advices = {
             advice.waybill: Known(*advice[1:6], cancelled=bool(advice.cancelled)) for advice in floor.day.advices
         }
@@ -164,8 +170,7 @@ def day_folder(county: Site, tmp_path: Path) -> Path:
     finally:
         daemon.close()
     check_scans(floor, daemon)
-    write_ledger(tmp_path / "ledger.db", host.dropped)
-    return tmp_path
+    write_ledger(folder / "ledger.db", host.dropped)
 
 
 async def _run(floor: Floor, host: Host) -> None:
@@ -215,6 +220,15 @@ def test_a_day_on_the_floor_is_right_and_accounted_for(day_folder: Path, county_
         book.execute("DELETE FROM item WHERE rowid = 8")
     book.close()
     assert audited(day_folder, county_folder)["unaccounted"] == 2
+
+
+def test_what_still_goes_on_when_the_day_is_over_is_mended(county: Site, tmp_path: Path) -> None:
+    """A PLC that waits for more reports than there are, to overwrite some, gives those it has."""
+    overrun = Event(12 * 3600, "L1", "overrun", faults.Overrun(count=1000))
+    run_day(county, tmp_path, Scenario((overrun,), {}))
+    figures = json.loads((tmp_path / "emulator.json").read_text())
+    assert (figures["dropped"], len(figures["faults"]), figures["overwritten"]) == (ITEMS, 1, [])
+    assert json.loads((tmp_path / "progress.json").read_text())["unread_reports"] == 0
 
 
 def test_traffic_writes_the_files_that_the_day_begins_with(county_folder: Path, tmp_path: Path) -> None:

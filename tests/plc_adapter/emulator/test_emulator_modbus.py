@@ -1,13 +1,17 @@
 """The PLC program over real sockets: what a Modbus master may do, and what a silent host brings about."""
 
 import asyncio
+import struct
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.constants import ExcCodes
+from pymodbus.exceptions import ModbusIOException
 
 from plc_adapter.emulator.modbus_face import ModbusFace
 from plc_adapter.emulator.plant import NS_PER_S, Belt, Chute, Faults, Load, Plant
@@ -25,7 +29,7 @@ from plc_adapter.mailbox import (
 )
 from plc_adapter.modbus import ModbusPort
 from plc_adapter.settings import Modbus
-from sorter.records import NONE_16, Kind
+from sorter.records import NONE_16, Discharge, Kind
 from tests.system.hubs import free_port
 
 START_NS = 1_794_344_400 * NS_PER_S
@@ -52,11 +56,11 @@ def plant_of(parcels: int) -> Plant:
 async def served(
     program: PlcProgram, clock: SteppedClock, reports_at: int = 0, orders_at: int = 100
 ) -> AsyncIterator[tuple[ModbusFace, Modbus]]:
-    settings = Modbus(host="127.0.0.1", port=free_port(), reports_at=reports_at, orders_at=orders_at)
-    face = ModbusFace(program, settings, clock.now_ns)
+    plc = Modbus(host="127.0.0.1", port=free_port(), reports_at=reports_at, orders_at=orders_at)
+    face = ModbusFace(program, plc, clock.now_ns)
     await face.start()
     try:
-        yield face, settings
+        yield face, plc
     finally:
         await face.stop()
 
@@ -239,3 +243,89 @@ def test_a_restart_begins_a_new_epoch_in_the_mailbox() -> None:
         host.receive(plc.read(START_NS + NS_PER_S, 0), START_NS)
         plc.write(host.block(START_NS, HostState.DECIDING), START_NS, 0)
     assert host.epoch == 78
+
+
+def test_a_frozen_program_shows_one_block_and_takes_nothing() -> None:
+    plant = plant_of(2)
+    plc = PlcProgram(plant)
+    host = met(plc)
+    scanned_ns = START_NS + 10 * NS_PER_S
+    host_block(host, plc, scanned_ns, 1, [Order(1, 101, NONE_16, scanned_ns + 15 * NS_PER_S, 0)])
+    plc.freeze(100)
+    shown, head = plc.read(scanned_ns, 2), plc._side.head
+    assert {plc.read(scanned_ns + at * NS_PER_S, 99) for at in (1, 60, 70)} == {shown}
+    assert (plant.dropped, plant.inducted, plc._side.head) == (0, 2, head)
+    host_block(host, plc, scanned_ns + 70 * NS_PER_S, 99, [Order(2, 101, NONE_16, scanned_ns + 90 * NS_PER_S, 0)])
+    assert plc._side.taken == 1
+    thawed = plc.read(scanned_ns + 70 * NS_PER_S, 100)
+    assert thawed != shown
+    reports = host.receive(thawed, scanned_ns + 70 * NS_PER_S)
+    kinds = {(report.kind, report.item, report.value) for report in reports if report.kind == Kind.DISCHARGE}
+    assert kinds == {(Kind.DISCHARGE, 1, int(Discharge.PASSED))}
+
+
+def test_a_freeze_lasts_as_long_as_the_longest_and_a_mended_program_goes_on() -> None:
+    plc = PlcProgram(plant_of(1))
+    met(plc)
+    plc.freeze(100)
+    plc.freeze(50)
+    assert plc.read(START_NS, 60) == plc.read(START_NS, 70)
+    plc.mend()
+    assert plc.read(START_NS, 80) != plc.read(START_NS, 81)
+
+
+@settings(max_examples=25)
+@given(count=st.integers(1, 40), later=st.integers(0, 20))
+def test_an_overrun_loses_exactly_so_many_reports_and_no_more(count: int, later: int) -> None:
+    plant = plant_of(count + RING + later + 20)
+    plc = PlcProgram(plant)
+    host = met(plc)
+    read = list(range(1, host.read + 1))
+    for at in range(2 * len(plant.numbers)):
+        now_ns = START_NS + at * NS_PER_S
+        if at == later:
+            plc.overrun(count)
+        plc.write(host.block(now_ns, HostState.DECIDING), now_ns, at)
+        read += [report.number for report in host.receive(plc.read(now_ns, at), now_ns)]
+        assert plc._side.tail <= host.acknowledged
+        host.acknowledge(host.read)
+    gone = [lost.number for lost in plc.overwritten]
+    assert len(gone) == host.lost == count
+    assert sorted(read + gone) == list(range(1, plc._side.head + 1))
+    assert plc.unread == 0
+
+
+def test_a_mute_plc_does_nothing_that_it_is_asked() -> None:
+    async def check() -> None:
+        clock, program = SteppedClock(), PlcProgram(plant_of(1))
+        async with served(program, clock) as (face, settings):
+            client = AsyncModbusTcpClient(settings.host, port=settings.port, timeout=0.3, retries=0)
+            assert await client.connect()
+            program.network.mute(500)
+            with pytest.raises(ModbusIOException):
+                await client.write_register(104, 5)
+            assert face.requests == 0
+            program.network.mend()
+            assert (await client.read_holding_registers(104, count=1)).registers == [0]
+            client.close()
+
+    asyncio.run(check())
+
+
+def test_answers_of_a_slow_plc_are_those_that_were_asked_for() -> None:
+    """Also when several are on their way on one connection."""
+
+    async def check() -> None:
+        clock, program = SteppedClock(), PlcProgram(plant_of(1))
+        async with served(program, clock) as (_, settings):
+            reader, writer = await asyncio.open_connection(settings.host, settings.port)
+            program.network.slow(0.1, 500)
+            for number, register in ((7, 100), (8, 101), (9, 102)):
+                writer.write(struct.pack(">HHHBBHH", number, 0, 6, 1, 6, register, number))
+                await asyncio.sleep(0.02)
+            answers = [struct.unpack(">HHHBBHH", await reader.readexactly(12)) for _ in range(3)]
+            assert [(each[0], *each[5:]) for each in answers] == [(7, 100, 7), (8, 101, 8), (9, 102, 9)]
+            writer.close()
+            await writer.wait_closed()
+
+    asyncio.run(check())

@@ -157,6 +157,19 @@ def test_a_write_reaches_the_program_when_it_is_a_block(monkeypatch: pytest.Monk
     asyncio.run(check())
 
 
+def test_a_plc_that_comes_back_on_the_network_is_the_one_that_left() -> None:
+    async def check() -> None:
+        async with served(PlcProgram(plant_of(1)), SteppedClock()) as (face, settings):
+            for _ in range(3):
+                async with master(settings) as client:
+                    assert len(await client.get_endpoints()) == 1
+                    assert (await client.get_node(settings.reports_node).read_value())[3] == 77
+                await face.stop()
+                await face.start()
+
+    asyncio.run(check())
+
+
 def test_a_port_in_use_is_told() -> None:
     async def check() -> None:
         clock = SteppedClock()

@@ -240,6 +240,25 @@ def test_a_stop_hangs_up_and_the_same_port_can_be_had_again() -> None:
     asyncio.run(check())
 
 
+def test_a_stop_leaves_no_request_behind_that_a_slow_plc_has_not_answered() -> None:
+    async def check() -> None:
+        program = PlcProgram(plant_of(1))
+        async with served(program, SteppedClock()) as (face, settings):
+            port = port_to(settings)
+            await port.connect()
+            program.network.slow(10, 500)
+            asked = asyncio.create_task(port.read())
+            await asyncio.sleep(0.1)
+            await face.stop()
+            with pytest.raises(Unreachable):
+                await asked
+            left = [thread for thread in threading.enumerate() if "_handle_client" in thread.name]
+            assert left == []
+            await port.close()
+
+    asyncio.run(check())
+
+
 def test_a_fault_of_the_program_is_not_hidden() -> None:
     told: list[dict[str, Any]] = []
 
