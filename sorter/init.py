@@ -1,4 +1,7 @@
-"""A new site: the Wushan model site's tables and settings, and the service that runs them, in a folder of its own."""
+"""A new site: the Wushan model site's tables and settings, a day of faults to try, and the service that runs it.
+
+All of it goes into a folder of its own.
+"""
 
 import shutil
 from pathlib import Path
@@ -6,6 +9,7 @@ from typing import Final
 
 RULES: Final = Path(__file__).parent.parent / "rules"
 SETTINGS: Final = "site.toml"
+FAULTS: Final = "faults.toml"
 
 _UNIT: Final = """\
 # Copy to /etc/systemd/system/hub-sorter.service, then: systemctl enable --now hub-sorter
@@ -50,7 +54,7 @@ def make_site(folder: Path, command: str) -> list[Path]:
     tables = folder / "rules"
     tables.mkdir(parents=True)
     written = [shutil.copy(source, tables) for source in sorted(RULES.iterdir()) if source.suffix in {".csv", ".md"}]
-    written.append(shutil.copy(RULES / SETTINGS, folder))
+    written += [shutil.copy(RULES / name, folder) for name in (SETTINGS, FAULTS)]
     unit = folder / "hub-sorter.service"
     unit.write_text(_UNIT.format(folder=folder.resolve(), command=command), encoding="utf-8")
     return [Path(path) for path in written] + [unit]
