@@ -203,7 +203,7 @@ class Runner:
     def take(self, block: bytes, now_ns: int) -> None:
         """The PLC's block as read. Raises Garbled and Refused."""
         host = self.host
-        void = host.void
+        void, lost = host.void, host.lost
         reports = host.receive(block, now_ns)
         was_away, self.error = bool(self.error), ""
         self.counts.exchanges += 1
@@ -211,7 +211,7 @@ class Runner:
         self._silent = host.silent_ns(now_ns) > self._silent_ns
         if Start(host.epoch, host.reused) != self._plc_start:
             self._begin(now_ns)
-        elif self._tracker and was_away:
+        elif self._tracker and (was_away or host.lost != lost):
             self._tracker.distrust(now_ns)
         for report in reports:
             message = self._message(report, now_ns)

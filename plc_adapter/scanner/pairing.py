@@ -1,6 +1,8 @@
 """Which item was read: a reading gets an item only when no other item and no other reading could be meant.
 
-Pairing by id trusts the number that the PLC gave the reader, and still wants it at the right time.
+Pairing by id trusts the number that the PLC gave the reader, and still wants it at the right time;
+only while it is in doubt what is on the belt (the PLC or the adapter has just started, or reports are
+missing) a whole number that the PLC did not tell of is taken at its word, for one lap.
 Pairing by order knows times only: an item that entered at t is expected at the reader at t + travel,
 give or take a window. Its readings are looked at when its window has passed and all telegrams of it
 must have come, so an answer comes at most two windows and the merging time after the telegram.
@@ -113,6 +115,7 @@ class Fate(StrEnum):
     MISDATED = "misdated"  # a reading: its time is to come, or longer gone than its telegrams take
     OUTSIDE = "outside"  # a reading: its item is known by id, but not expected now
     OVERFLOW = "overflow"  # an item or reading for which there was no room
+    UNTOLD = "untold"  # no fate: an item was paired that the PLC did not tell of, by its number alone
     DRIFT = "drift"  # no fate: the offset of pairs left half the window, or came back
 
 
@@ -128,6 +131,7 @@ ADVICE: Final = {
     Fate.REPEATED: "the same reading twice; look at the reader's trigger",
     Fate.MISDATED: "a reading from another time; the clock was set, or the adapter stood still",
     Fate.OUTSIDE: "a reading for an item that is not at the reader; does the PLC give the reader the right number?",
+    Fate.UNTOLD: "the PLC did not tell of it, but gave the reader its number: it was on the belt before the restart",
     Fate.OVERFLOW: "too many items or readings; look for an item that is never reported as dropped",
 }
 
@@ -136,7 +140,7 @@ class Paired(NamedTuple):
     """An item has passed the reader."""
 
     item: int
-    lap: int  # 0: the first time
+    lap: int | None  # 0: the first time; None: it was on the belt before we knew of it
     codes: tuple[str, ...]  # (): not read, or not surely its own
     weight_g: int  # 0: not measured
     size_mm: tuple[int, int, int] | None
@@ -163,6 +167,7 @@ class _Pass:
     known: tuple[str, ...] = ()  # its codes a lap before
     doubt: Fate | None = None  # why it gets no codes, whatever is read
     fate: Fate | None = None  # what became of it; None: not decided
+    untold: bool = False  # the PLC did not tell of it: how often it has passed is not known
     gone: bool = False  # it dropped while its window was open: nothing is to be told of it
 
 
@@ -228,8 +233,10 @@ class _Passes:
     def finish(self, one: _Pass, fate: Fate, read_ns: int, codes: tuple[str, ...] = ()) -> None:
         """It has come by. On a loop it comes again, a lap after it was read or expected."""
         one.fate = fate
-        if self._lap_ns and not one.gone and one.lap < limits.LAPS_MAX and fate is not Fate.REUSED:
-            self.add(_Pass(one.item, read_ns + self._lap_ns, one.lap + 1, codes or one.known))
+        lost = one.untold and fate is not Fate.PAIRED  # a number that nobody told of may be none
+        if self._lap_ns and not one.gone and not lost and one.lap < limits.LAPS_MAX and fate is not Fate.REUSED:
+            again_ns = read_ns + self._lap_ns
+            self.add(_Pass(one.item, again_ns, one.lap + 1, codes or one.known, untold=one.untold))
 
     def doubt(self, why: Fate) -> None:
         """None of those under way gets codes."""
@@ -278,6 +285,9 @@ class Pairing(ABC):
     def __init__(self, tracking: Tracking, merge_ns: int) -> None:
         self.counts: Counter[Fate] = Counter()
         self.events: deque[Event] = deque(maxlen=EVENTS_MAX)  # whoever tells one takes it away
+        self.held: list[
+            Merged
+        ] = []  # readings of numbers that may belong to a start of the PLC that is not noticed yet
         self._window_ns = tracking.window_ns
         self._travel_ns = tracking.travel_ns
         self._delay_ns = tracking.delay_ns
@@ -298,7 +308,7 @@ class Pairing(ABC):
         one = _Pass(item, t_ns + self._travel_ns)
         before = self._passes.of_item.get(item)
         if before is not None:
-            if before.lap == 0 and before.expected_ns == one.expected_ns:
+            if before.untold or (before.lap == 0 and before.expected_ns == one.expected_ns):
                 return
             before.doubt = one.doubt = Fate.REUSED
         elif one.expected_ns <= self._late_ns:
@@ -360,14 +370,15 @@ class Pairing(ABC):
     def _refuse(self, one: _Pass, fate: Fate) -> Paired:
         self._note(fate, one.expected_ns, one.item)
         self._passes.finish(one, fate, one.expected_ns)
-        return Paired(one.item, one.lap, (), 0, None, one.expected_ns, fate)
+        return Paired(one.item, None if one.untold else one.lap, (), 0, None, one.expected_ns, fate)
 
     def _pair(self, one: _Pass, merged: Merged, t_ns: int) -> Paired:
         self._note(Fate.PAIRED, t_ns, one.item)
         self._passes.finish(one, Fate.PAIRED, t_ns, merged.codes)
-        if one.lap == 0 and (told := self._drift.pair(t_ns - one.expected_ns)):
+        if one.lap == 0 and not one.untold and (told := self._drift.pair(t_ns - one.expected_ns)):
             self._note(Fate.DRIFT, t_ns, text=told)
-        return Paired(one.item, one.lap, merged.codes, merged.weight_g, merged.size_mm, t_ns, Fate.PAIRED)
+        lap = None if one.untold else one.lap
+        return Paired(one.item, lap, merged.codes, merged.weight_g, merged.size_mm, t_ns, Fate.PAIRED)
 
 
 def _contradict(one: _Pass, codes: tuple[str, ...]) -> bool:
@@ -488,6 +499,8 @@ class ById(Pairing):
     def __init__(self, tracking: Tracking, merge_ns: int) -> None:
         super().__init__(tracking, merge_ns)
         self._mask = _LOW if tracking.id_bits == 16 else limits.ITEM_NUMBER_MAX
+        self._doubt_ns = max(tracking.travel_ns, tracking.lap_ns) + self._wait_ns  # then all on the belt have come by
+        self._doubted_ns = -1  # readings until then may name items that nobody told of
 
     def read(self, merged: Merged, now_ns: int) -> list[Paired]:
         """A parcel was read; the items that are decided by now."""
@@ -497,6 +510,8 @@ class ById(Pairing):
             self._note(Fate.STRAY, t_ns, text='a reading without id; let the reader send it, or write by = "order"')
             return out
         named = [one for one in self._passes.near(t_ns) if one.item & self._mask == merged.id and not one.gone]
+        if not named and self._mask != _LOW and now_ns <= self._doubted_ns:
+            named = self._untold(merged.id, t_ns)
         fate = self._fate(named, merged)
         if fate is Fate.PAIRED:
             return [*out, self._pair(named[0], merged, t_ns)]
@@ -504,6 +519,11 @@ class ById(Pairing):
             self._note(fate, t_ns, named[0].item if named else None)
             return out
         return out + [self._refuse(one, fate) for one in named if one.fate is None]
+
+    def distrust(self, now_ns: int) -> None:
+        """The reader or the PLC was away, and its word of an item may have been lost."""
+        super().distrust(now_ns)
+        self._doubted_ns = now_ns + self._doubt_ns
 
     def due(self, now_ns: int) -> list[Paired]:
         """The items that are decided by now."""
@@ -529,6 +549,24 @@ class ById(Pairing):
         if named[0].doubt is not None:
             return Fate.AMBIGUOUS
         return Fate.CONTRADICTED if _contradict(named[0], merged.codes) else Fate.PAIRED
+
+    def _untold(self, number: int, t_ns: int) -> list[_Pass]:
+        """The item of a number that is not expected now, in a time of doubt; none when it is elsewhere.
+
+        A PLC that has started again meets the items on the belt at the reader, and counts them there.
+        """
+        one = self._passes.of_item.get(number)
+        if one is None and len(self._passes.order) >= limits.ITEMS_ON_BELT_MAX:
+            return []
+        if one is None:
+            one = _Pass(number, t_ns, untold=True)
+            self._passes.add(one)
+        elif one.lap == 0 and one.fate is None and abs(one.expected_ns - self._travel_ns - t_ns) <= self._window_ns:
+            one.untold = True
+        else:
+            return []
+        self._note(Fate.UNTOLD, t_ns, number)
+        return [one]
 
     def _turn_back(self) -> None:
         """Numbers do not depend on the clock."""

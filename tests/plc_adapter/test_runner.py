@@ -486,6 +486,17 @@ def test_a_plc_that_was_away_is_not_trusted_and_a_new_one_begins_anew() -> None:
     assert [told[0] for told in floor.tracker.told] == ["began", "entered"]
 
 
+def test_reports_that_are_gone_leave_the_items_in_doubt() -> None:
+    floor = Floor()
+    floor.settle()
+    floor.tracker.told.clear()
+    for _ in range(RING + 1):
+        floor.plc.tail = floor.plc.head
+        floor.plc.report(Kind.DISCHARGE, 1, 101, 0, floor.now_ns // MS)
+    floor.trip()
+    assert floor.tracker.told[0] == ("distrust", floor.now_ns)
+
+
 def test_what_disturbs_the_line_is_told_once_each_with_its_time() -> None:
     floor = Floor()
     floor.settle()

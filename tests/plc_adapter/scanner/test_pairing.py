@@ -323,6 +323,75 @@ def test_by_id_other_codes_than_a_lap_before_are_a_contradiction() -> None:
     assert fates(story.run()[1]) == [(1, ("A",), "paired"), (1, (), "contradicted")]
 
 
+# ---- by id, after a restart ----
+
+LOOP_BY_ID: Final = Tracking(travel_ms=TRAVEL, window_ms=WINDOW, lap_ms=5000, by="id")
+
+
+def after_restart(tracking: Tracking = BY_ID) -> Pairing:
+    """The PLC or the adapter has just started: nobody told what is on the belt."""
+    pair = pairing(tracking)
+    pair.distrust(START)
+    return pair
+
+
+def at(pair: Pairing, t_ms: float, *codes: str, number: int) -> list[Paired]:
+    return pair.read(said(t_ms, *codes, number=number), START + round(t_ms * MS))
+
+
+def test_after_a_restart_an_item_that_nobody_told_of_is_taken_by_its_number() -> None:
+    pair = after_restart()
+    (out,) = at(pair, 300, "A", number=70_000)
+    assert (out.item, out.codes, out.lap, out.t_ns) == (70_000, ("A",), None, START + 300 * MS)
+    assert at(pair, 310, "A", number=70_000) == []
+    assert pair.counts == {Fate.UNTOLD: 1, Fate.PAIRED: 1, Fate.REPEATED: 1}
+    assert "item 70000: the PLC did not tell of it" in pair.events[0].text
+
+
+@pytest.mark.parametrize("told_ms", [290, 300, 310])
+def test_an_item_that_a_restarted_plc_counts_at_the_reader_comes_by_once(told_ms: float) -> None:
+    """Its report may come before the reading or behind it; in any case it is not waited for again."""
+    pair = after_restart()
+    if told_ms <= 300:
+        pair.entered(5, START + 300 * MS, START + round(told_ms * MS))
+    assert fates(at(pair, 300, "A", number=5)) == [(5, ("A",), "paired")]
+    if told_ms > 300:
+        pair.entered(5, START + 300 * MS, START + round(told_ms * MS))
+    assert pair.due(START + 5 * TRAVEL * MS) == []
+
+
+def test_an_item_that_nobody_told_of_comes_by_on_every_lap() -> None:
+    pair = after_restart(LOOP_BY_ID)
+    assert fates(at(pair, 300, "A", number=5)) == [(5, ("A",), "paired")]
+    assert fates(at(pair, 5300, "A", number=5)) == [(5, ("A",), "paired")]
+    assert fates(at(pair, 10_310, "A", number=5)) == [(5, ("A",), "paired")]
+    assert pair.counts[Fate.UNTOLD] == 1
+    assert fates(pair.due(START + 16_000 * MS)) == [(5, (), "silent")]
+    assert pair.due(START + 60_000 * MS) == []  # a number that nobody told of is not waited for again
+
+
+@pytest.mark.parametrize(("tracking", "doubt_ms"), [(BY_ID, TRAVEL + WINDOW), (LOOP_BY_ID, 5000 + WINDOW)])
+def test_a_number_is_taken_at_its_word_for_one_lap_after_a_restart(tracking: Tracking, doubt_ms: float) -> None:
+    pair = after_restart(tracking)
+    assert len(at(pair, doubt_ms, "A", number=5)) == 1
+    assert at(pair, doubt_ms + 1, "B", number=6) == []
+    assert pair.counts[Fate.STRAY] == 1
+
+
+def test_half_a_number_is_never_taken_at_its_word() -> None:
+    pair = after_restart(Tracking(travel_ms=TRAVEL, window_ms=WINDOW, by="id", id_bits=16))
+    assert at(pair, 300, "A", number=5) == []
+    assert pair.counts == {Fate.STRAY: 1}
+
+
+def test_after_a_restart_an_item_that_is_elsewhere_still_is_not_taken() -> None:
+    pair = after_restart()
+    pair.entered(5, START, START)
+    assert at(pair, 300, "A", number=5) == []
+    assert pair.counts == {Fate.OUTSIDE: 1}
+    assert fates(at(pair, TRAVEL, "B", number=5)) == [(5, ("B",), "paired")]
+
+
 # ---- drift, bounds, settings --------------------------------------------------------
 
 
@@ -358,6 +427,12 @@ def test_items_that_never_come_by_are_bounded(monkeypatch: pytest.MonkeyPatch) -
     pair, out = story.run()
     assert fates(out) == [(1, (), "overflow"), (2, (), "overflow")]
     assert pair.counts == {Fate.OVERFLOW: 3, Fate.STRAY: 1}
+
+
+def test_numbers_that_nobody_told_of_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "ITEMS_ON_BELT_MAX", 2)
+    pair = after_restart(LOOP_BY_ID)
+    assert [len(at(pair, 300, "A", number=number)) for number in range(4)] == [1, 0, 0, 0]
 
 
 def test_no_event_carries_a_code() -> None:
