@@ -20,6 +20,7 @@ from plc_adapter.scanner.link import Link
 from plc_adapter.scanner.settings import Scanner
 from plc_adapter.settings import S7, Modbus, OpcUa, Plc, Site
 from plc_adapter.standing import Link as PlcLink
+from plc_adapter.standing import ReaderAlarms
 from sorter.clock import Clock
 from sorter.wire.client import Client
 from sorter.wire.keys import load_secret
@@ -167,8 +168,12 @@ def figures_of(line: Line) -> dict[str, Any]:
 
 async def _read(readers: Readers, clock: Clock, stop: asyncio.Event) -> None:
     """Post what the readers' telegrams come to, until `stop` is set and the daemon's disk has it."""
+    alarms = ReaderAlarms()
     while not stop.is_set():
         readers.gateway.due(clock.now_ns())
+        away = any(link.error for link in readers.links.values())
+        for alarm in alarms.news(away=away, unpaired=readers.gateway.unpaired, now_ns=clock.now_ns()):
+            readers.wire.tell(alarm)
         readers.wire.poll()
         await asyncio.sleep(READ_S)
     for _ in range(round(FLUSH_S / READ_S)):

@@ -1,4 +1,7 @@
-"""How a line stands with its PLC and what was counted, and what of it the ledger has to hear: each change once."""
+"""How a line stands with its PLC and its readers, what was counted, and what of it the ledger has to hear.
+
+Each change is told once.
+"""
 
 import enum
 from collections import deque
@@ -98,3 +101,22 @@ class Alarms:
     def _of(counts: Counts) -> tuple[int, ...]:
         """In the order of COUNTED."""
         return counts.stale, counts.overflow, counts.void, counts.unknown, counts.lost, counts.reused
+
+
+class ReaderAlarms:
+    """What is new of a line's readers since the last look."""
+
+    def __init__(self) -> None:
+        self._away = False
+        self._unpaired = 0
+
+    def news(self, *, away: bool, unpaired: int, now_ns: int) -> list[Alarm]:
+        """`away`: one of them is not connected; `unpaired`: how many readings were used for no item so far."""
+        found: list[Alarm] = []
+        if away != self._away:
+            self._away = away
+            found.append(Alarm(alarm="reader_away" if away else "reader_back", t_ns=now_ns))
+        if unpaired > self._unpaired:
+            found.append(Alarm(alarm="unpaired", count=unpaired - self._unpaired, t_ns=now_ns))
+            self._unpaired = unpaired
+        return found

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from plc_adapter.scanner.pairing import Paired, Tracking, pairing
+from plc_adapter.scanner.pairing import UNUSED, Paired, Tracking, pairing
 from plc_adapter.scanner.settings import Scanner
 from plc_adapter.scanner.telegram import Heartbeat, Nonsense, read
 from plc_adapter.scanner.tunnel import Merged, Tunnel
@@ -39,6 +39,11 @@ class Gateway:
         """All that was counted, by name."""
         fates = {str(fate): count for fate, count in self._pairing.counts.items()}
         return {**self.counts, **self._tunnel.counts, **fates}
+
+    @property
+    def unpaired(self) -> int:
+        """How often codes were given to no item, because they were not surely its own."""
+        return sum(self._pairing.counts[fate] for fate in UNUSED)
 
     def telegram(self, head: str, telegram: bytes, now_ns: int) -> bytes:
         """A head sent a whole telegram; returns what to answer, b"" for nothing."""

@@ -119,6 +119,20 @@ class Fate(StrEnum):
     DRIFT = "drift"  # no fate: the offset of pairs left half the window, or came back
 
 
+UNUSED: Final = (
+    Fate.AMBIGUOUS,
+    Fate.SLIPPED,
+    Fate.STALLED,
+    Fate.TOLD_LATE,
+    Fate.REUSED,
+    Fate.CONTRADICTED,
+    Fate.STRAY,
+    Fate.MISDATED,
+    Fate.OUTSIDE,
+    Fate.OVERFLOW,
+)
+"""Fates of codes that were read, or may have been, and were given to no item."""
+
 ADVICE: Final = {
     Fate.SILENT: "no reading came for it; look at the reader's trigger, its link and travel_ms",
     Fate.AMBIGUOUS: "two readings or two items fit; keep parcels apart, or shorten window_ms",

@@ -281,6 +281,27 @@ def test_a_reader_that_restarts_gives_doubt_and_then_right_pairs(daemon: RouterD
     run(check())
 
 
+def test_a_reader_that_goes_and_readings_of_nothing_are_told_to_the_daemon(daemon: RouterDaemon) -> None:
+    def alarms() -> list[str]:
+        return [
+            alarm.alarm for alarm in daemon.disk.alarms if alarm.alarm in {"reader_away", "reader_back", "unpaired"}
+        ]
+
+    async def check() -> None:
+        async with Hall(daemon) as hall:
+            await until(lambda: alarms()[-1:] == ["reader_back"])
+            before = len(alarms())
+            await hall.read(99)
+            await hall.wait(GAP_MS)
+            await hall.hang_up()
+            await until(lambda: len(alarms()) == before + 2)
+            await hall.connect()
+            await until(lambda: len(alarms()) == before + 3)
+            assert alarms()[before:] == ["unpaired", "reader_away", "reader_back"]
+
+    run(check())
+
+
 def test_strangers_at_the_readers_port_cost_no_codes(daemon: RouterDaemon) -> None:
     async def check() -> None:
         async with Hall(daemon) as hall:
