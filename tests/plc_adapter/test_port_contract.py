@@ -4,10 +4,11 @@ import asyncio
 import socket
 import time
 from collections.abc import Awaitable, Callable
+from itertools import count
 
 import pytest
 
-from plc_adapter.mailbox import BLOCK_BYTES, HostSide, HostState, Order, PlcSide, WordOrder
+from plc_adapter.mailbox import BLOCK_BYTES, RING, HostSide, HostState, Order, PlcSide, Told, WordOrder
 from plc_adapter.modbus import ModbusPort
 from plc_adapter.port import Garbled, Late, PortError, Refused, Unreachable
 from sorter.records import NONE_16, Discharge, Kind
@@ -31,8 +32,27 @@ async def trip(bench: Bench, host: HostSide) -> list[int]:
     raise AssertionError("the port did not come back")
 
 
+async def trips(bench: Bench, host: HostSide, count: int = 3) -> list[int]:
+    """So many that work; the items reported."""
+    return [item for _ in range(count) for item in await trip(bench, host)]
+
+
+async def write_unanswered(bench: Bench, host: HostSide) -> None:
+    """The adapter dies between its write and what it would have read."""
+    await bench.port.connect()
+    await bench.port.exchange(host.block(0, HostState.DECIDING))
+
+
 def report(plc: PlcSide, item: int) -> bool:
     return plc.report(Kind.DISCHARGE, item, 101, Discharge.DROPPED, 0)
+
+
+def order(item: int) -> Order:
+    return Order(item, 101, NONE_16, 10**9, 0)
+
+
+def items(told: list[Told]) -> list[int]:
+    return [each.item for each in told]
 
 
 @every_port
@@ -109,6 +129,183 @@ def test_a_plc_that_starts_again_is_met_anew(make: Maker) -> None:
             seen = [item for _ in range(3) for item in await trip(bench, host)]
             assert (seen, host.epoch, host.void) == ([9], 8, 1)
             assert bench.told == []
+
+    asyncio.run(check())
+
+
+@every_port
+def test_what_a_killed_adapter_read_and_did_not_acknowledge_comes_again(make: Maker) -> None:
+    async def check() -> None:
+        async with make() as bench:
+            first = HostSide()
+            await trips(bench, first)
+            for item in range(1, 6):
+                report(bench.plc, item)
+            read = first.receive(await bench.port.exchange(first.block(0, HostState.DECIDING)), 0)
+            first.acknowledge(2)
+            await write_unanswered(bench, first)
+            again = await trips(bench, HostSide())
+            assert ([each.item for each in read], again) == ([1, 2, 3, 4, 5], [3, 4, 5])
+
+    asyncio.run(check())
+
+
+@every_port
+def test_orders_of_a_killed_adapter_are_taken_once_or_void(make: Maker) -> None:
+    async def check() -> None:
+        async with make() as bench:
+            first = HostSide()
+            await trips(bench, first)
+            for item in (1, 2):
+                first.give(order(item))
+            await write_unanswered(bench, first)
+            first.give(order(3))  # never written
+            second = HostSide()
+            await trips(bench, second)
+            assert items(bench.told) == [1, 2]
+            assert second.host_epoch == first.host_epoch + 1
+            for item in (4, 5, 6):
+                second.give(order(item))
+            await trips(bench, second)
+            assert items(bench.told) == [1, 2, 4, 5, 6]
+
+    asyncio.run(check())
+
+
+@every_port
+def test_an_order_to_another_epoch_is_ignored(make: Maker) -> None:
+    async def check() -> None:
+        async with make() as bench:
+            host = HostSide()
+            await trips(bench, host)
+            host.give(order(1))
+            host.epoch = 6
+            ignored = bench.plc.ignored
+            await bench.port.exchange(host.block(0, HostState.DECIDING))
+            assert (bench.told, bench.plc.taken, bench.plc.ignored) == ([], 0, ignored + 1)
+            host.epoch = 7
+            await trip(bench, host)
+            assert items(bench.told) == [1]
+
+    asyncio.run(check())
+
+
+@every_port
+def test_an_overrun_is_counted_and_goes_on(make: Maker) -> None:
+    async def check() -> None:
+        async with make() as bench:
+            host = HostSide()
+            await trips(bench, host)
+            for item in range(1, 21):
+                bench.plc.tail = bench.plc.head
+                report(bench.plc, item)
+            seen = await trips(bench, host, 2)
+            assert (seen, host.overruns, host.lost) == (list(range(13, 21)), 1, 12)
+            report(bench.plc, 21)
+            assert await trips(bench, host, 2) == [21]
+            assert host.overruns == 1
+
+    asyncio.run(check())
+
+
+@every_port
+def test_a_report_without_its_closing_word_is_waited_for(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def check() -> None:
+        async with make() as bench:
+            host = HostSide()
+            await trips(bench, host)
+            for item in (1, 2, 3):
+                report(bench.plc, item)
+            whole = bench.plc.block
+            torn = 32 + 2 * 16 + 14  # the last word of report 2
+
+            def block(clock_ms: int) -> bytes:
+                data = whole(clock_ms)
+                return data[:torn] + b"\xff\xff" + data[torn + 2 :]
+
+            monkeypatch.setattr(bench.plc, "block", block)
+            assert await trips(bench, host) == [1]
+            assert host.torn_reads == 3
+            monkeypatch.undo()
+            assert await trips(bench, host) == [2, 3]
+
+    asyncio.run(check())
+
+
+@every_port
+def test_an_order_without_its_closing_word_is_waited_for(make: Maker) -> None:
+    async def check() -> None:
+        async with make() as bench:
+            host = HostSide()
+            await trips(bench, host)
+            for item in (1, 2, 3):
+                host.give(order(item))
+            out = host.block(0, HostState.DECIDING)
+            torn = 32 + 2 * 16 + 14
+            await bench.port.exchange(out[:torn] + b"\xff\xff" + out[torn + 2 :])
+            assert (items(bench.told), bench.plc.taken) == ([1], 1)
+            await trips(bench, host)
+            assert items(bench.told) == [1, 2, 3]
+
+    asyncio.run(check())
+
+
+@every_port
+def test_a_block_goes_both_ways_in_one_piece(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The PLC changes every word with every scan: no exchange mixes two scans."""
+
+    async def check() -> None:
+        async with make() as bench:
+            await bench.port.connect()
+            scans = count(1)
+            written: list[bytes] = []
+
+            def receive(block: bytes, _now_ns: int) -> list[Told]:
+                written.append(block)
+                return []
+
+            monkeypatch.setattr(bench.plc, "block", lambda _clock_ms: next(scans).to_bytes(2, "big") * 80)
+            monkeypatch.setattr(bench.plc, "receive", receive)
+            read = [await bench.port.exchange(number.to_bytes(2, "big") * 80) for number in range(100, 120)]
+            assert written == [number.to_bytes(2, "big") * 80 for number in range(100, 120)]
+            assert [block[:2] * 80 for block in read] == read
+            assert read == sorted(set(read))
+
+    asyncio.run(check())
+
+
+@every_port
+@pytest.mark.parametrize("word_order", ["big", "little"])
+def test_the_wrong_word_order_is_named(make: Maker, word_order: WordOrder) -> None:
+    async def check() -> None:
+        async with make(word_order) as bench:
+            await bench.port.connect()
+            host = HostSide("little" if word_order == "big" else "big")
+            with pytest.raises(Garbled, match=f'set word_order = "{word_order}"'):
+                host.receive(await bench.port.exchange(host.block(0, HostState.AWAY)), 0)
+            assert bench.plc.host_epoch == 0
+            assert await trips(bench, HostSide(word_order)) == []
+
+    asyncio.run(check())
+
+
+@every_port
+def test_sixteen_bits_run_over_both_ways(make: Maker) -> None:
+    async def check() -> None:
+        async with make() as bench:
+            host = HostSide()
+            await trips(bench, host)
+            bench.plc.head = bench.plc.tail = host.read = host.acknowledged = 65_530
+            bench.plc.taken = host.given = host.taken = 65_530
+            seen: list[int] = []
+            numbers = list(range(65_531, 65_551))
+            for batch in (numbers[:RING], numbers[RING : 2 * RING], numbers[2 * RING :]):
+                for item in batch:
+                    assert report(bench.plc, item)
+                    assert host.give(order(item))
+                seen += await trips(bench, host, 2)
+            assert (seen, items(bench.told)) == (numbers, numbers)
+            assert (host.read, host.taken, bench.plc.tail, bench.plc.taken) == (65_550,) * 4
 
     asyncio.run(check())
 
