@@ -187,7 +187,7 @@ class Runner:
         try:
             self.take(exchange(self.out(now_ns)), now_ns)
         except PortError as error:
-            self.failed(error)
+            self.failed(error, now_ns)
             return False
         finally:
             self.talk()
@@ -246,8 +246,9 @@ class Runner:
         elif isinstance(message, Discharge) and message.outcome != "passed":
             self._tracker.left(message.item, message.t_ns)
 
-    def failed(self, error: PortError) -> None:
+    def failed(self, error: PortError, now_ns: int) -> None:
         """An exchange failed."""
+        self._now_ns = now_ns
         self.error = str(error)
         self.counts.errors += 1
         self._carried = 0
@@ -260,9 +261,8 @@ class Runner:
         wire = self._wire
         if wire is None:
             return
-        if wire.welcomed:
-            for alarm in self._alarms.take():
-                wire.tell(alarm)
+        for alarm in self._alarms.due(self._now_ns, welcomed=wire.welcomed):
+            wire.tell(alarm)
         self._queue(wire.poll())
         self._settle(wire.last)
         self._post()
@@ -415,7 +415,7 @@ async def _round(runner: Runner, port: Port, clock: Clock) -> bool:
         runner.talk()
         runner.take(await exchange, clock.now_ns())
     except PortError as error:
-        runner.failed(error)
+        runner.failed(error, clock.now_ns())
         runner.talk()
         return False
     return True

@@ -171,8 +171,9 @@ async def _read(readers: Readers, clock: Clock, stop: asyncio.Event) -> None:
     alarms = ReaderAlarms()
     while not stop.is_set():
         readers.gateway.due(clock.now_ns())
-        away = any(link.error for link in readers.links.values())
-        for alarm in alarms.news(away=away, unpaired=readers.gateway.unpaired, now_ns=clock.now_ns()):
+        now_ns = clock.now_ns()
+        alarms.look((link.error for link in readers.links.values()), readers.gateway.unpaired, now_ns)
+        for alarm in alarms.due(now_ns, welcomed=readers.wire.welcomed):
             readers.wire.tell(alarm)
         readers.wire.poll()
         await asyncio.sleep(READ_S)

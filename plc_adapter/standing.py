@@ -5,13 +5,16 @@ Each change is told once.
 
 import enum
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from plc_adapter.mailbox import LineState
+from plc_adapter.scanner.link import UNTRIED
 from sorter.wire.frames import Alarm, AlarmWord
 
-ALARMS_MAX: Final = 64  # kept until there is a daemon to tell
+CHANGES_MAX: Final = 32  # kept until there is a daemon to tell, the oldest are forgotten first; a session takes twice as many
+COUNT_NS: Final = 1_000_000_000  # of site time between two alarms that count
 
 
 class Link(enum.StrEnum):
@@ -52,71 +55,84 @@ LINE_STATES: Final[dict[int, AlarmWord]] = {
     LineState.RUNNING: "line_running",
     LineState.FAULT: "line_fault",
 }
-COUNTED: Final[tuple[AlarmWord, ...]] = (
-    "orders_late",
-    "orders_overflow",
-    "orders_void",
-    "reports_unknown",
-    "reports_lost",
-    "epoch_reused",
-)
+COUNTED: Final[dict[str, AlarmWord]] = {
+    "stale": "orders_late",
+    "overflow": "orders_overflow",
+    "void": "orders_void",
+    "unknown": "reports_unknown",
+    "lost": "reports_lost",
+    "reused": "epoch_reused",
+}
+"""Field of Counts -> its alarm."""
 
 
-class Alarms:
-    """What is new of a line since the last look, until it is taken."""
+class News:
+    """What waits to be told: how things stand, with the time of each change, and counts added up.
+
+    An alarm may get lost on its way, so a daemon that is met anew hears again how things stand.
+    """
 
     def __init__(self) -> None:
-        self._link = Link.MEETING
-        self._line_state: int = LineState.RUNNING
-        self._counted = self._of(Counts())
-        self._epochs = 0
-        self._waiting: deque[Alarm] = deque(maxlen=ALARMS_MAX)
+        self._standing: dict[str, AlarmWord] = {}  # whose -> how it stands
+        self._changes: deque[Alarm] = deque(maxlen=CHANGES_MAX)
+        self._counted: dict[AlarmWord, int] = {}
+        self._told: dict[AlarmWord, int] = {}
+        self._count_ns = 0  # when counts are told again
+        self._is_met = False
+
+    def state(self, whose: str, word: AlarmWord, now_ns: int) -> None:
+        """How something stands now."""
+        if self._standing.get(whose) != word:
+            self._standing[whose] = word
+            self._changes.append(Alarm(alarm=word, t_ns=now_ns))
+
+    def count(self, word: AlarmWord, total: int) -> None:
+        """How often something happened so far."""
+        self._counted[word] = total
+
+    def due(self, now_ns: int, *, welcomed: bool) -> list[Alarm]:
+        """What is to be told now; nothing without a daemon that knows us."""
+        was_met, self._is_met = self._is_met, welcomed
+        if not welcomed:
+            return []
+        found = list(self._changes)
+        self._changes.clear()
+        if not was_met:
+            said = {alarm.alarm for alarm in found}
+            found += [Alarm(alarm=word, t_ns=now_ns) for word in self._standing.values() if word not in said]
+        return found + self._new_counts(now_ns)
+
+    def _new_counts(self, now_ns: int) -> list[Alarm]:
+        if self._counted == self._told or now_ns < self._count_ns:
+            return []
+        before, self._told = self._told, dict(self._counted)
+        news = {word: total - before.get(word, 0) for word, total in self._told.items()}
+        found = [Alarm(alarm=word, count=more, t_ns=now_ns) for word, more in news.items() if more]
+        if found:
+            self._count_ns = now_ns + COUNT_NS
+        return found
+
+
+class Alarms(News):
+    """What is new of a line's PLC."""
 
     def look(self, link: Link, line_state: int, counts: Counts, now_ns: int) -> None:
         """Compare with the last time. What the line does is known only while its PLC talks."""
-        if link != self._link and link in LINKS:
-            self._link = link
-            self._waiting.append(Alarm(alarm=LINKS[link], t_ns=now_ns))
-        if link == Link.TALKING and line_state != self._line_state and line_state in LINE_STATES:
-            self._line_state = line_state
-            self._waiting.append(Alarm(alarm=LINE_STATES[line_state], t_ns=now_ns))
-        counted = self._of(counts)
-        if counted != self._counted:
-            for word, before, now in zip(COUNTED, self._counted, counted, strict=True):
-                if now > before:
-                    self._waiting.append(Alarm(alarm=word, count=now - before, t_ns=now_ns))
-            self._counted = counted
-        if counts.epochs != self._epochs:
-            if self._epochs:  # the first is only how it was found
-                self._waiting.append(Alarm(alarm="plc_restarted", t_ns=now_ns))
-            self._epochs = counts.epochs
-
-    def take(self) -> list[Alarm]:
-        """What waits, oldest first."""
-        taken = list(self._waiting)
-        self._waiting.clear()
-        return taken
-
-    @staticmethod
-    def _of(counts: Counts) -> tuple[int, ...]:
-        """In the order of COUNTED."""
-        return counts.stale, counts.overflow, counts.void, counts.unknown, counts.lost, counts.reused
+        if link in LINKS:
+            self.state("plc", LINKS[link], now_ns)
+        if link == Link.TALKING and line_state in LINE_STATES:
+            self.state("line", LINE_STATES[line_state], now_ns)
+        for field, word in COUNTED.items():
+            self.count(word, getattr(counts, field))
+        self.count("plc_restarted", max(counts.epochs - 1, 0))  # the first is only how it was found
 
 
-class ReaderAlarms:
-    """What is new of a line's readers since the last look."""
+class ReaderAlarms(News):
+    """What is new of a line's readers."""
 
-    def __init__(self) -> None:
-        self._away = False
-        self._unpaired = 0
-
-    def news(self, *, away: bool, unpaired: int, now_ns: int) -> list[Alarm]:
-        """`away`: one of them is not connected; `unpaired`: how many readings were used for no item so far."""
-        found: list[Alarm] = []
-        if away != self._away:
-            self._away = away
-            found.append(Alarm(alarm="reader_away" if away else "reader_back", t_ns=now_ns))
-        if unpaired > self._unpaired:
-            found.append(Alarm(alarm="unpaired", count=unpaired - self._unpaired, t_ns=now_ns))
-            self._unpaired = unpaired
-        return found
+    def look(self, errors: Iterable[str], unpaired: int, now_ns: int) -> None:
+        """`errors`: why each is not connected, "" when it is; `unpaired`: readings so far that no item got."""
+        known = [error for error in errors if error != UNTRIED]
+        if known:
+            self.state("reader", "reader_away" if any(known) else "reader_back", now_ns)
+        self.count("unpaired", unpaired)

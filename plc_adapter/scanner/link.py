@@ -14,6 +14,7 @@ from typing import Final
 from plc_adapter.scanner.framing import Framer
 from plc_adapter.scanner.settings import Scanner
 
+UNTRIED: Final = "it has not been tried yet"
 PIECE_BYTES: Final = 1 << 12
 CONNECT_S: Final = 2.0
 RETRY_S: Final = 0.5  # between attempts to reach a reader
@@ -42,7 +43,7 @@ class Link:
         changed: Callable[[bool], None],
         raw: Callable[[bytes], None] = lambda _data: None,
     ) -> None:
-        self.error = "it has not been tried yet"  # why there is no connection; empty when there is one
+        self.error = UNTRIED  # why there is no connection; empty when there is one
         self.turned_away = 0  # connections closed for a newer one
         self.dropped_bytes = 0
         self.resyncs = 0

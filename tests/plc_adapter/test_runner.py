@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from plc_adapter.loopback import LoopbackPort
 from plc_adapter.mailbox import RING, HostState, LineState, Order, PlcSide, Told
 from plc_adapter.runner import DIVERTS_MAX, FILL_MAX, HOLD, Runner
-from plc_adapter.standing import Link
+from plc_adapter.standing import CHANGES_MAX, Link
 from sorter.records import NONE_16, ChuteState, Kind
 from sorter.records import Discharge as Discharged
 from sorter.wire.frames import Chute, Discharge, Divert, Item, Ping
@@ -497,10 +497,14 @@ def test_reports_that_are_gone_leave_the_items_in_doubt() -> None:
     assert floor.tracker.told[0] == ("distrust", floor.now_ns)
 
 
+def told_of(floor: Floor) -> list[tuple[str, int]]:
+    return [(alarm.alarm, alarm.count) for alarm in floor.daemon.alarms]
+
+
 def test_what_disturbs_the_line_is_told_once_each_with_its_time() -> None:
     floor = Floor()
     floor.settle()
-    assert [alarm.alarm for alarm in floor.daemon.alarms] == ["plc_back"]
+    assert told_of(floor) == [("plc_back", 1), ("line_running", 1)]
     floor.daemon.alarms.clear()
     floor.port.broken = True
     away_ns = floor.now_ns + 10 * MS
@@ -509,11 +513,10 @@ def test_what_disturbs_the_line_is_told_once_each_with_its_time() -> None:
     floor.trips(3)
     floor.order(1, in_ms=0)
     floor.order(2, in_ms=0)
-    floor.trips(2)
-    told = floor.daemon.alarms
-    assert [(alarm.alarm, alarm.count) for alarm in told] == [("plc_away", 1), ("plc_back", 1), ("orders_late", 2)]
-    assert [alarm.t_ns for alarm in told[:2]] == [away_ns, away_ns + 30 * MS]
-    floor.trips(100)
+    floor.trips(120)
+    assert told_of(floor) == [("plc_away", 1), ("plc_back", 1), ("orders_late", 2)]
+    assert [alarm.t_ns for alarm in floor.daemon.alarms[:2]] == [away_ns, away_ns + 30 * MS]
+    floor.trips(200)
     assert len(floor.daemon.alarms) == 3
 
 
@@ -524,7 +527,8 @@ def test_a_restart_and_what_it_makes_void_are_told_and_the_first_start_is_not() 
     floor.runner.host.give(Order(1, 101, NONE_16, floor.now_ns + S, 0))
     floor.plc.restart(8)
     floor.settle()
-    assert {(alarm.alarm, alarm.count) for alarm in floor.daemon.alarms} == {("plc_restarted", 1), ("orders_void", 1)}
+    floor.trips(100)
+    assert set(told_of(floor)) == {("plc_back", 1), ("line_running", 1), ("plc_restarted", 1), ("orders_void", 1)}
 
 
 def test_a_line_that_stands_still_is_told_while_its_plc_talks() -> None:
@@ -534,10 +538,10 @@ def test_a_line_that_stands_still_is_told_while_its_plc_talks() -> None:
     for state in (LineState.STOPPED, LineState.STOPPED, LineState.FAULT, LineState.RUNNING, 9, LineState.RUNNING):
         floor.runner.step(floor.now_ns, lambda _out, state=state: floor.plc.block(floor.now_ns // MS, state))  # type: ignore[misc] # a default is bound now
     floor.trips(2)
-    assert [alarm.alarm for alarm in floor.daemon.alarms] == ["line_stopped", "line_fault", "line_running"]
+    assert [word for word, _ in told_of(floor)] == ["line_stopped", "line_fault", "line_running"]
 
 
-def test_alarms_wait_for_a_daemon() -> None:
+def test_what_happens_without_a_daemon_is_told_when_there_is_one() -> None:
     floor = Floor()
     floor.settle()
     floor.daemon.alarms.clear()
@@ -547,6 +551,36 @@ def test_alarms_wait_for_a_daemon() -> None:
         floor.plc.tail = floor.plc.head
         floor.plc.report(Kind.DISCHARGE, 1, 101, 0, floor.now_ns // MS)
     floor.trips(3)
+    away_ns = floor.now_ns + 10 * MS
+    for broken in [True, False] * 100:
+        floor.port.broken = broken
+        floor.trip()
     assert floor.daemon.alarms == []
     floor.settle()
-    assert [(alarm.alarm, alarm.count) for alarm in floor.daemon.alarms] == [("reports_lost", 3)]
+    floor.trips(100)
+    told = told_of(floor)
+    assert ("reports_lost", 3) in told
+    assert sum(word.startswith("plc_") for word, _ in told) == CHANGES_MAX
+    assert floor.daemon.alarms[0].t_ns > away_ns, "the oldest are forgotten"
+
+
+def test_a_daemon_that_is_met_anew_hears_again_how_things_stand() -> None:
+    floor = Floor()
+    floor.settle()
+    floor.daemon.alarms.clear()
+    floor.daemon.away = True
+    floor.trips(2)
+    floor.settle()
+    assert told_of(floor) == [("plc_back", 1), ("line_running", 1)]
+
+
+def test_a_plc_that_is_away_from_the_start_is_told_with_the_time_since_when() -> None:
+    floor = Floor()
+    floor.port.broken = True
+    floor.trip()
+    since_ns = floor.now_ns
+    floor.trips(500)
+    floor.port.broken = False
+    floor.settle()
+    assert told_of(floor)[:2] == [("plc_away", 1), ("plc_back", 1)]
+    assert floor.daemon.alarms[0].t_ns == since_ns
