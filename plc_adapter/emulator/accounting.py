@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from operator import itemgetter
+from typing import Final, NamedTuple, Protocol
 
 Key = tuple[str, int]
 """(line, item number)"""
@@ -65,6 +66,12 @@ class Difference(NamedTuple):
     why: str
 
 
+WRONG: Final = 1000  # what a difference costs that nothing explains; one that the plant explains costs 1
+
+Pair = tuple[Bearer | None, int | None]
+"""A parcel under a number and the place of its item in the ledger's list; None: there is none."""
+
+
 def compare(
     books: Mapping[Key, Sequence[Booked]], parcels: Sequence[Parcel], apart_ns: int, counts: Counter[str]
 ) -> Iterator[Difference]:
@@ -76,47 +83,77 @@ def compare(
             bearers.setdefault((parcel.line, item), []).append(Bearer(epoch, at, parcel))
     for key, several in bearers.items():
         several.sort()
-        booked = list(books.get(key, ()))
         restarted = [each.scans[0] for each in several if each.scans and each.epoch > first_epoch[key[0]]]
-        counts["twice"] += _drop_twice(booked, len(several), restarted, apart_ns)
-        counts["unseen"] += _drop_unseen(several, len(booked))
-        yield from _pairs(key, several, booked, counts)
+        yield from _Number(key, several, books.get(key, ()), restarted, apart_ns).differences(counts)
     for key in books.keys() - bearers.keys():
         yield Difference(key, None, 0, "the ledger has an item that never was on the belt")
 
 
-def _drop_twice(booked: list[Booked], bearers: int, first_scans: list[int], apart_ns: int) -> int:
-    """Take out what is too many, lost, and was opened by one of these scans."""
-    dropped = 0
-    for scan_ns in first_scans:
-        lost = [one for one in booked if one.chute == 0 and abs(one.entered_ns - scan_ns) <= apart_ns]
-        if lost and len(booked) > bearers:
-            booked.remove(lost[0])
-            dropped += 1
-    return dropped
+class _Number:
+    """One number of a line: who bore it one after the other, and what the ledger has of it."""
 
+    def __init__(
+        self, key: Key, bearers: list[Bearer], booked: Sequence[Booked], restarted: list[int], apart_ns: int
+    ) -> None:
+        """`restarted`: when each bearer was first scanned that had the number from a PLC that had started again."""
+        self._key = key
+        self._bearers = bearers
+        self._booked = booked
+        self._twice: set[int] = set()  # places of what each of those scans may have opened once too often
+        lost = [at for at, one in enumerate(booked) if one.chute == 0]
+        for scan_ns in restarted:
+            opened = [at for at in lost if abs(booked[at].entered_ns - scan_ns) <= apart_ns and at not in self._twice]
+            self._twice |= set(opened[:1])
 
-def _drop_unseen(bearers: list[Bearer], booked: int) -> int:
-    """Take out numbers of which nothing can be known, as far as the ledger has too few."""
-    dropped = 0
-    for bearer in list(bearers):
-        if len(bearers) > booked and not bearer.scans and not bearer.chute:
-            bearers.remove(bearer)
-            dropped += 1
-    return dropped
+    def differences(self, counts: Counter[str]) -> Iterator[Difference]:
+        """What no one explains; the rest is counted."""
+        for bearer, at in self._aligned():
+            kind = self._kind(bearer, at)
+            if kind:
+                counts[kind] += 1
+            elif bearer is None and at is not None:
+                chute = self._booked[at].chute or 0
+                yield Difference(self._key, None, chute, "the ledger has more items of this number than there were")
+            elif bearer is not None:
+                why = "the ledger does not have it" if at is None else _words(self._booked[at].chute)
+                yield Difference(self._key, bearer.parcel, bearer.parcel.chute, why)
 
+    def _kind(self, bearer: Bearer | None, at: int | None) -> str:
+        """`right`, what the plant did to itself, or "" for what nothing explains."""
+        if bearer is None:
+            return "twice" if at in self._twice else ""
+        if at is None:
+            return "unseen" if not bearer.scans and not bearer.chute else ""
+        chute = self._booked[at].chute
+        if chute == bearer.chute:
+            return "right"
+        return "unreported" if chute == 0 and bearer.chute and bearer.parcel.unreported else ""
 
-def _pairs(key: Key, bearers: list[Bearer], booked: list[Booked], counts: Counter[str]) -> Iterator[Difference]:
-    for at, bearer in enumerate(bearers):
-        parcel = bearer.parcel
-        if at >= len(booked):
-            yield Difference(key, parcel, parcel.chute, "the ledger does not have it")
-        elif booked[at].chute == 0 and bearer.chute and parcel.unreported:
-            counts["unreported"] += 1
-        elif booked[at].chute != bearer.chute:
-            yield Difference(key, parcel, parcel.chute, _words(booked[at].chute))
-    for one in booked[len(bearers) :]:
-        yield Difference(key, None, one.chute or 0, "the ledger has more items of this number than there were")
+    def _cost(self, bearer: Bearer | None, at: int | None) -> int:
+        kind = self._kind(bearer, at)
+        return 0 if kind == "right" else 1 if kind else WRONG
+
+    def _aligned(self) -> list[Pair]:
+        """Bearers beside the ledger's items, each in its order, so that as little as may be is wrong."""
+        bearers, count = self._bearers, len(self._booked)
+        best: list[list[tuple[int, Pair | None]]] = [[(0, None)] * (count + 1) for _ in range(len(bearers) + 1)]
+        for row in range(len(bearers), -1, -1):
+            for at in range(count, -1, -1):
+                ways: list[tuple[int, Pair | None]] = []
+                if row < len(bearers) and at < count:
+                    ways.append((self._cost(bearers[row], at) + best[row + 1][at + 1][0], (bearers[row], at)))
+                if row < len(bearers):
+                    ways.append((self._cost(bearers[row], None) + best[row + 1][at][0], (bearers[row], None)))
+                if at < count:
+                    ways.append((self._cost(None, at) + best[row][at + 1][0], (None, at)))
+                if ways:
+                    best[row][at] = min(ways, key=itemgetter(0))
+        found: list[Pair] = []
+        row = at = 0
+        while pair := best[row][at][1]:
+            found.append(pair)
+            row, at = row + (pair[0] is not None), at + (pair[1] is not None)
+        return found
 
 
 def _words(chute: int | None) -> str:
