@@ -13,7 +13,7 @@ from plc_adapter.mailbox import LineState
 from plc_adapter.scanner.link import UNTRIED
 from sorter.wire.frames import Alarm, AlarmWord
 
-CHANGES_MAX: Final = 32  # kept until there is a daemon to tell, the oldest are forgotten first; a session takes twice as many
+CHANGES_MAX: Final = 32  # kept until there is a daemon; the oldest are forgotten. A session takes twice as many
 COUNT_NS: Final = 1_000_000_000  # of site time between two alarms that count
 
 

@@ -167,7 +167,7 @@ READERS: Final[frozenset[Alarm]] = frozenset((Alarm.READER_AWAY, Alarm.READER_BA
 """What those say who speak for a line's scanners; the others are the PLC's."""
 
 ALARMS: Final[dict[Alarm, Sentence]] = {
-    Alarm.PLC_AWAY: Sentence("PLC 联系不上", "the PLC could not be reached"),
+    Alarm.PLC_AWAY: Sentence("与 PLC 通信不成", "no exchange with the PLC worked"),
     Alarm.PLC_SILENT: Sentence("PLC 程序停住，心跳不动", "the PLC's program stood still: no heartbeat"),
     Alarm.PLC_BACK: Sentence("PLC 恢复", "the PLC is back"),
     Alarm.PLC_RESTARTED: Sentence("PLC 重启，线上包裹改了号", "the PLC started again and gave its items new numbers"),

@@ -153,7 +153,7 @@ Kernels see a batch's codes as a uint8 array of shape (n, 32).
 DECISION: Final = np.dtype(
     [
         ("t_ns", "<i8"),
-        ("deadline_ns", "<i8"),  # DIVERT: when the first divert is reached
+        ("deadline_ns", "<i8"),  # DIVERT: until when the PLC must have it to reach the first divert
         ("waybill_hi", "<u8"),  # see waybill_text; both 0: no waybill known
         ("waybill_lo", "<u8"),
         ("serial", "<u4"),  # the item's number over all lines and times, from 1; 0: none

@@ -64,11 +64,13 @@ _WORDS: Final[dict[str, Sentence]] = {
     "longest_one": Sentence("最长一次", "Longest"),
     "of_items": Sentence("涉及件数", "Items"),
     "lasting": Sentence("{count} 个还没结束", "{count} not over"),
+    "hub": Sentence("全场", "hub"),
+    "started": Sentence("守护进程启动", "the daemon started"),
     "blocked": Sentence("格口堵塞", "a chute was blocked"),
     "full": Sentence("格口满格，等人换袋", "a chute was full and waited for a new bag"),
     "missed": Sentence("指令已下，落格失败", "a divert failed, as the PLC reports"),
-    "slack": Sentence("决定余量", "Time left to the first divert"),
-    "slack_note": Sentence("决定做出时离第一个格口还有多久", "when an item was decided"),
+    "slack": Sentence("决定余量", "Time left to the deadline"),
+    "slack_note": Sentence("决定做出时离时限还有多久", "when an item was decided"),
     "decided": Sentence("决定次数", "Decisions"),
     "late": Sentence("来不及", "Late"),
     "least": Sentence("最少", "Least"),
@@ -243,7 +245,7 @@ def _disturbance_row(one: DisturbanceFigures, say: _Speech) -> Row:
     if one.lasting:
         what += f" ({say('lasting', count=str(one.lasting))})"
     lasted = (_duration(one.lasted_ns), _duration(one.longest_ns)) if one.longest_ns or one.lasting else ("", "")
-    return one.line, what, number(one.times), *lasted, number(one.items) if one.items else ""
+    return one.line or say("hub"), what, number(one.times), *lasted, number(one.items) if one.items else ""
 
 
 def _slack_heads(say: _Speech) -> Row:

@@ -18,6 +18,7 @@ LASTING: Final = {
 """Alarm -> whose: one of a kind lasts until the next of the same device, or until that is back."""
 
 OVER: Final = {Alarm.PLC_BACK: "plc", Alarm.READER_BACK: "reader", Alarm.LINE_RUNNING: "line"}
+STARTED: Final = "started"
 CHUTE_WORDS: Final = ("blocked", "full")
 """States of a chute that take it out of use."""
 
@@ -27,8 +28,7 @@ class Disturbance:
     """A row of `disturbance`."""
 
     disturbance: int
-    day: str
-    line: str
+    line: str  # "": the whole hub
     what: str
     chute: int | None
     items: int  # how many orders, reports or readings; 0: it is not about such
@@ -54,26 +54,30 @@ class Disturbances:
         self.rows.clear()
         return rows
 
-    def alarm(self, alarm: Alarm, line: str, items: int, t_ns: int, day: str) -> None:
+    def alarm(self, alarm: Alarm, line: str, items: int, t_ns: int) -> None:
         """An adapter tells of a line's devices."""
         whose = LASTING.get(alarm)
         if whose:
             if alarm.word != self._what(line, whose):
                 self._end(line, whose, t_ns)
-                self._begin(line, whose, Disturbance(0, day, line, alarm.word, None, 0, t_ns))
+                self._begin(line, whose, Disturbance(0, line, alarm.word, None, 0, t_ns))
         elif alarm in OVER:
             self._end(line, OVER[alarm], t_ns)
         else:
             counted = 0 if alarm is Alarm.PLC_RESTARTED else items
-            self._add(Disturbance(0, day, line, alarm.word, None, counted, t_ns, t_ns))
+            self._add(Disturbance(0, line, alarm.word, None, counted, t_ns, t_ns))
 
-    def chute(self, chute: int, line: str, state: str, t_ns: int, day: str) -> None:
+    def started(self, t_ns: int) -> None:
+        """The daemon started."""
+        self._add(Disturbance(0, "", STARTED, None, 0, t_ns, t_ns))
+
+    def chute(self, chute: int, line: str, state: str, t_ns: int) -> None:
         """A chute's state, as the PLC reports it."""
         whose = str(chute)
         if state != self._what(line, whose):
             self._end(line, whose, t_ns)
             if state in CHUTE_WORDS:
-                self._begin(line, whose, Disturbance(0, day, line, state, chute, 0, t_ns))
+                self._begin(line, whose, Disturbance(0, line, state, chute, 0, t_ns))
 
     def _what(self, line: str, whose: str) -> str:
         row = self.lasting.get((line, whose))

@@ -36,7 +36,7 @@ from sorter.records import (
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 _PAST_NS: Final = 2 * DAY_NS  # a departure so long ago is not told or sent off any more
 
-_UNHEARD: Final = frozenset(map(int, (Kind.TICK, Kind.START, Kind.ADVICE)))
+_UNHEARD: Final = frozenset(map(int, (Kind.TICK, Kind.ADVICE)))
 _CODE: Final = re.compile(rb"[0-9A-Za-z./-]+")
 _REASONS: Final = {int(reason): reason.word for reason in Reason}
 _SORTED: Final = frozenset(int(reason) for reason in Reason if reason not in EXCEPTIONS)
@@ -271,6 +271,8 @@ class Fold:
             self._chute(event)
         elif event.kind == Kind.ALARM:
             self._alarm(event)
+        elif event.kind == Kind.START:
+            self.disturbances.started(event.t_ns)
         elif event.kind == Kind.HELLO:
             name = name_text(codes, event.code_at) if event.code_count else ""
             role = Role(event.value).name.lower()
@@ -400,12 +402,11 @@ class Fold:
             self._change(number, event.t_ns)
         chute.state = state.name.lower()
         self.rows.chutes[number] = chute
-        happened_ns = _happened_ns(event)
-        self.disturbances.chute(number, chute.line, chute.state, happened_ns, self.local(happened_ns)[0])
+        self.disturbances.chute(number, chute.line, chute.state, _happened_ns(event))
 
     def _alarm(self, event: Event) -> None:
-        line, happened_ns = self.names("lines", event.line) or str(event.line), _happened_ns(event)
-        self.disturbances.alarm(Alarm(event.value), line, event.item, happened_ns, self.local(happened_ns)[0])
+        line = self.names("lines", event.line) or str(event.line)
+        self.disturbances.alarm(Alarm(event.value), line, event.item, _happened_ns(event))
 
     def _command(self, seq: int, event: Event, codes: bytes, refusal: str | None) -> None:
         verb = Verb(event.value)
@@ -443,6 +444,8 @@ class Fold:
             was = self.chutes.get(number)
             lane = self.names("lanes", int(plan.chute_lane[index]))
             line = names.lines[plan.chute_line[index]]
+            if was and was.line != line:
+                self._take_away(number, event.t_ns)
             state = ("open", 0) if was is None else (was.state, was.locked)
             chute = Chute(number, line, lane, int(plan.chute_capacity[index]), *state)
             self.chutes[number] = self.rows.chutes[number] = chute
@@ -450,7 +453,7 @@ class Fold:
     def _take_away(self, number: int, t_ns: int) -> None:
         chute = self.chutes.pop(number, None)
         if chute:
-            self.disturbances.chute(number, chute.line, "open", t_ns, self.local(t_ns)[0])
+            self.disturbances.chute(number, chute.line, "open", t_ns)
 
     def _trip(self, item: Item, decision: Decision) -> int | None:
         """The departure a decision counts on: the one the item has, or the trip's next."""

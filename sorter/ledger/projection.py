@@ -139,7 +139,7 @@ class Projection:
         many(_insert("load_unit", 6, "INSERT OR REPLACE"), map(_LOAD_UNIT_ROW, rows.load_units.values()))
         many(_insert("chute", 6, "INSERT OR REPLACE"), map(_CHUTE_ROW, rows.chutes.values()))
         disturbances = map(_DISTURBANCE_ROW, self._fold.disturbances.take_rows())
-        many(_insert("disturbance", 8, "INSERT OR REPLACE"), disturbances)
+        many(_insert("disturbance", 7, "INSERT OR REPLACE"), disturbances)
         many(_UPSERT_TRIP, map(_TRIP_ROW, rows.trips.values()))
         many("UPDATE trip SET load = load + ? WHERE trip = ?", [(more, trip) for trip, more in rows.loads.items()])
         many(_ADD_REFUSALS, [(*key, more) for key, more in rows.refusals.items()])

@@ -199,18 +199,22 @@ _BY_FLOW: Final = """
     WHERE serial BETWEEN ? AND ? GROUP BY carrier, township, flow ORDER BY count(*) DESC, carrier, township, flow
 """
 _DISTURBANCES: Final = """
-    SELECT line, what, count(*) AS times, sum(items), coalesce(sum(ended_ns - began_ns), 0),
-        coalesce(max(ended_ns - began_ns), 0), sum(ended_ns IS NULL)
-    FROM disturbance WHERE day = ? GROUP BY line, what
+    SELECT line, what, count(*) AS times, sum(items), sum(until_ns - since_ns), max(until_ns - since_ns), sum(lasts)
+    FROM (
+        SELECT line, what, items, ended_ns IS NULL AS lasts,
+            max(began_ns, :from_ns) AS since_ns, min(coalesce(ended_ns, max(began_ns, :now_ns)), :to_ns) AS until_ns
+        FROM disturbance WHERE began_ns < :to_ns AND coalesce(ended_ns, max(began_ns, :now_ns)) >= :from_ns
+    ) GROUP BY line, what
     UNION ALL SELECT line, 'missed', count(*) AS times, 0, 0, 0, 0
     FROM discharge CROSS JOIN item USING (serial)
-    WHERE discharge.serial BETWEEN ? AND ? AND discharge.outcome = 'passed' GROUP BY line
+    WHERE discharge.serial BETWEEN :first AND :last AND discharge.outcome = 'passed' GROUP BY line
     ORDER BY line, times DESC
 """
 _SLACK: Final = """
     SELECT line, count(*), sum(decision.reason = 'late'), min(deadline_ns - t_ns)
     FROM decision CROSS JOIN item USING (serial)
-    WHERE decision.serial BETWEEN ? AND ? GROUP BY line, (deadline_ns - t_ns) / 100000000 ORDER BY line, 4
+    WHERE decision.serial BETWEEN ? AND ?
+    GROUP BY line, (deadline_ns - t_ns - ((deadline_ns - t_ns) % 100000000 + 100000000) % 100000000) ORDER BY line, 4
 """
 _PLANS: Final = """
     SELECT version FROM plan
@@ -337,7 +341,7 @@ class Reader:
                 flows=tuple(FlowFigures(*row) for row in self._database.execute(_BY_FLOW, span)),
                 trips=self._trips(day, plan),
                 refusals=dict(self._database.execute("SELECT refusal, events FROM refusal WHERE day = ?", (day,))),
-                disturbances=self._disturbances(day, span),
+                disturbances=self._disturbances(day, plan, span),
                 slack=self._slack(span),
             )
 
@@ -360,8 +364,13 @@ class Reader:
         every = range(24 * 60 // SLOT_MINUTES)
         return tuple(Slot(slot * SLOT_MINUTES, *counts.get(slot, (0, 0, 0, 0))) for slot in every)
 
-    def _disturbances(self, day: str, span: tuple[int, int]) -> tuple[DisturbanceFigures, ...]:
-        return tuple(DisturbanceFigures(*row) for row in self._database.execute(_DISTURBANCES, (day, *span)))
+    def _disturbances(self, day: str, plan: SortPlan | None, span: tuple[int, int]) -> tuple[DisturbanceFigures, ...]:
+        """As far as they fall on the day; what lasts counts until the last item came in."""
+        from_ns = _utc_ns(day) - (plan.plan.utc_offset_ns if plan else 0)
+        now_ns = self._database.execute("SELECT entered_ns FROM item WHERE serial = (SELECT max(serial) FROM item)")
+        bounds = {"from_ns": from_ns, "to_ns": from_ns + DAY_NS, "now_ns": now_ns.get or from_ns}
+        rows = self._database.execute(_DISTURBANCES, bounds | {"first": span[0], "last": span[1]})
+        return tuple(DisturbanceFigures(*row) for row in rows)
 
     def _slack(self, span: tuple[int, int]) -> tuple[SlackFigures, ...]:
         """From counts per tenth of a second, so the shares are exact to that."""

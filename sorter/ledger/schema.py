@@ -60,12 +60,12 @@ CREATE TABLE command (
 );
 CREATE TABLE refusal (day TEXT, refusal TEXT, events INTEGER, PRIMARY KEY (day, refusal)) WITHOUT ROWID;
 
--- What disturbed a line: `what` is the word of an alarm, or a chute's state.
+-- What disturbed a line: `what` is the word of an alarm, or a chute's state. Line '', started: the daemon started.
 CREATE TABLE disturbance (
-    disturbance INTEGER PRIMARY KEY, day TEXT, line TEXT, what TEXT, chute INTEGER, items INTEGER,
+    disturbance INTEGER PRIMARY KEY, line TEXT, what TEXT, chute INTEGER, items INTEGER,
     began_ns INTEGER, ended_ns INTEGER                     -- NULL: it lasts
 );
-CREATE INDEX disturbance_day ON disturbance (day);
+CREATE INDEX disturbance_began ON disturbance (began_ns);
 CREATE INDEX disturbance_lasts ON disturbance (disturbance) WHERE ended_ns IS NULL;
 
 -- t_ns NULL: not in force yet.

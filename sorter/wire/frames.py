@@ -117,7 +117,7 @@ class Divert(Message, kw_only=True, gc=False):
     alternate: int | None = None
     row: int = 0  # 0: no rule decided
     plan: int = 0
-    deadline_ns: int = 0  # site time when the first divert is reached
+    deadline_ns: int = 0  # site time until which the PLC must have it to reach the first divert
 
 
 class Discharge(Message, kw_only=True, gc=False):

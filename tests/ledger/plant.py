@@ -137,6 +137,8 @@ class Plant:
         """Put a plan in force and greet."""
         journal.append_plan(self.plan, plan_to_bytes(plan or sort_plan()))
         self._event(Kind.PLAN, chute=self.plan)
+        self._event(Kind.START)
+        self.told.append((self.now_ns, "", "started", 0))
         self._codes(b"scanner-1")
         self._event(Kind.HELLO, client=1, value=Role.SCANNER, line=0, boot=7, code_at=0, code_count=1)
         self.flush(journal)

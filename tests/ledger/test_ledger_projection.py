@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -124,38 +125,45 @@ def compare_day(day: Day, items: list[Any]) -> None:
     assert {slot.minute: slot.inducted for slot in day.slots if slot.inducted} == minutes
 
 
+ENDS = {"plc_away": "plc", "plc_silent": "plc", "plc_back": "plc", "reader_away": "reader", "reader_back": "reader"}
+ENDS |= {"line_stopped": "line", "line_fault": "line", "line_running": "line"}
+ENDS |= dict.fromkeys(("open", "full", "blocked", "changing"), "chute")
+CALM = {"plc_back", "reader_back", "line_running", "open", "changing"}
+LASTS = ENDS.keys() - CALM
+
+
 def compare_disturbances(day: Day, plant: Plant, items: list[Any]) -> None:
     """Each alarm and state of a chute looked at alone: what follows it of the same device ends it."""
-    found: dict[tuple[str, str], list[tuple[int, int | None]]] = {}
-    ends = {"plc_away": "plc", "plc_silent": "plc", "plc_back": "plc", "reader_away": "reader", "reader_back": "reader"}
-    ends |= {"line_stopped": "line", "line_fault": "line", "line_running": "line"}
-    lasts = {"plc_away", "plc_silent", "reader_away", "line_stopped", "line_fault", "blocked", "full"}
-    states = {"open", "full", "blocked", "changing"}
+    from_ns = day_begins_ns(day.day)
+    now_ns = plant.truth[-1].entered_ns if plant.truth else from_ns
+    found: dict[tuple[str, str], list[tuple[int, int, bool]]] = {}
     for at, (t_ns, whose, word, count) in enumerate(plant.told):
-        device = ends.get(word, "chute" if word in states else "")
-        same = [one for one in plant.told if one[1] == whose and device and ends.get(one[2], "chute") == device]
+        same = [one for one in plant.told if one[1] == whose and ENDS.get(one[2]) == ENDS.get(word, "")]
         before = [one for one in plant.told[:at] if one in same]
         after = [one for one in plant.told[at + 1 :] if one in same and one[2] != word]
-        if (
-            word in states - lasts
-            or word in {"plc_back", "reader_back", "line_running"}
-            or (before and before[-1][2] == word)
-        ):
+        if word in CALM or (before and before[-1][2] == word):
             continue
-        lasted = (after[0][0] - t_ns if after else None) if word in lasts else 0
-        counted = 0 if word in lasts | {"plc_restarted"} else count
-        if local_day(t_ns) == day.day:
-            found.setdefault((whose[:2], word), []).append((counted, lasted))
+        lasts = word in LASTS and not after
+        until_ns = t_ns if word not in LASTS else max(t_ns, now_ns) if lasts else after[0][0]
+        if t_ns < from_ns + DAY_NS and until_ns >= from_ns:
+            counted = 0 if word in LASTS | {"plc_restarted"} else count
+            lasted_ns = min(until_ns, from_ns + DAY_NS) - max(t_ns, from_ns)
+            found.setdefault((whose[:2], word), []).append((counted, lasted_ns, lasts))
     shown = {(one.line, one.what): one for one in day.disturbances if one.what != "missed"}
     assert shown.keys() == found.keys()
     for key, each in found.items():
-        one, lengths = shown[key], [lasted for _, lasted in each if lasted is not None]
-        assert (one.times, one.items) == (len(each), sum(count for count, _ in each))
-        assert (one.lasted_ns, one.longest_ns) == (sum(lengths), max(lengths, default=0))
-        assert one.lasting == len(each) - len(lengths)
+        one = shown[key]
+        assert (one.times, one.items) == (len(each), sum(count for count, _, _ in each))
+        lengths = [lasted_ns for _, lasted_ns, _ in each]
+        assert (one.lasted_ns, one.longest_ns) == (sum(lengths), max(lengths))
+        assert one.lasting == sum(lasts for _, _, lasts in each)
     missed = {one.line: one.times for one in day.disturbances if one.what == "missed"}
     passes = Counter({line: sum(item.passes for item in items if f"L{item.line + 1}" == line) for line in ("L1", "L2")})
     assert missed == +passes
+
+
+def day_begins_ns(day: str) -> int:
+    return round(datetime.fromisoformat(f"{day}T00:00:00+00:00").timestamp()) * 10**9 - OFFSET_NS
 
 
 def compare_slack(day: Day, plant: Plant, items: list[Any]) -> None:
