@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from sorter import limits
 from sorter.core import manifest as advices
 from sorter.core.barcode import match_codes
-from sorter.core.belt import find_item, hear, next_decision, open_item, send_for_item
+from sorter.core.belt import find_item, hear, next_decision, open_item, refuse, send_for_item
 from sorter.core.chutes import count_in_flight, is_open, pick_chute
 from sorter.core.jit import i64, inlined, kernel, prefetch, u64
 from sorter.core.prepared import Prepared
@@ -24,7 +24,7 @@ from sorter.core.route import (
 )
 from sorter.core.state import CODES_STAGED_MAX, SCANS_STAGED_MAX, State
 from sorter.core.trips import change_load, find_place, open_from_ns, take_place
-from sorter.reasons import Reason
+from sorter.reasons import Reason, Refusal
 from sorter.records import NONE_8, NONE_16, Batch, Kind, Rows, Target, Verdict
 
 SCAN: Final = int(Kind.SCAN)
@@ -46,6 +46,7 @@ CANCELLED: Final = int(Reason.CANCELLED)
 MAX_LAPS: Final = int(Reason.MAX_LAPS)
 LATE: Final = int(Reason.LATE)
 RECIRCULATE: Final = int(Reason.RECIRCULATE)
+UNKNOWN_ITEM: Final = int(Refusal.UNKNOWN_ITEM)
 
 EVENTS_AHEAD: Final = 12  # cache lines asked for before they are read
 MATCHED_TOGETHER: Final = 32  # scans; memory brings the advices of some while others are matched
@@ -228,10 +229,18 @@ def _fold_codes(state: State, batch: Batch, at: int) -> None:
 
 @inlined
 def decide_scan(state: State, plan: Prepared, batch: Batch, decisions: Rows, event_at: int, staged_at: int) -> None:
-    """Decide a staged scan and write its DIVERT; the item is opened when the belt does not know it."""
+    """Decide a staged scan and write its DIVERT; the item is opened when the belt does not know it.
+
+    What was read before the PLC began its item numbers anew is of an item that has another number now.
+    """
     event = batch.events[event_at]
     staged = state.work.scans[staged_at]
     line = i64(event["line"])
+    now_ns = i64(state.totals[0]["now_ns"])
+    happened_ns = now_ns - i64(event["age_us"]) * 1000
+    if happened_ns < state.belts[line]["began_ns"]:
+        refuse(state, decisions, event, event_at, UNKNOWN_ITEM)
+        return
     at = find_item(state, line, i64(event["item"]))
     if at < 0:
         at = open_item(state, decisions, line, i64(event["item"]), event_at)
@@ -239,8 +248,6 @@ def decide_scan(state: State, plan: Prepared, batch: Batch, decisions: Rows, eve
         hear(state, at)
     item = state.items[at]
     state.totals[0]["scans"] += 1
-    now_ns = i64(state.totals[0]["now_ns"])
-    happened_ns = now_ns - i64(event["age_us"]) * 1000
     deadline_ns = happened_ns + i64(plan.lines[line]["window_ns"])
     _count_lap(plan, item, event, happened_ns)
     _identify(state, plan, batch, event, item, staged)

@@ -47,6 +47,7 @@ CLIENT: Final = np.dtype(
 BELT: Final = np.dtype(
     [
         ("armed_ns", "<i8"),  # time-outs count from here at the earliest
+        ("began_ns", "<i8"),  # when the PLC's boot was heard of, if it had another before: item numbers began anew
         ("boot", "<u8"),  # of the PLC
         ("epoch", "<u4"),  # counts the PLC's boots: item numbers begin anew
         ("oldest", "<i4"),  # item heard of longest ago; -1: none
@@ -365,7 +366,7 @@ def digest(state: State) -> str:
     """
     hashed = hashlib.sha256()
     totals = [state.totals[name].tobytes() for name in TOTALS.names or () if name not in {"free_item", "written"}]
-    belts = [state.belts[name].tobytes() for name in ("armed_ns", "boot", "epoch", "greeted")]
+    belts = [state.belts[name].tobytes() for name in ("armed_ns", "began_ns", "boot", "epoch", "greeted")]
     items = [row[name].tobytes() for row in items_on_belt(state) for name in _MEANING]
     rows = [state.ended, state.refused, state.clients, state.chutes, state.lanes["sent_ns"]]
     for part in [*totals, *belts, *items, *(row.tobytes() for row in rows)]:

@@ -241,6 +241,7 @@ def _greet(state: State, batch: Batch, event: Any) -> int:
         belt = state.belts[event["line"]]
         if belt["greeted"] and belt["boot"] != event["boot"]:
             belt["epoch"] += 1
+            belt["began_ns"] = state.totals[0]["now_ns"]
         belt["greeted"] = 1
         belt["boot"] = event["boot"]
         belt["armed_ns"] = state.totals[0]["now_ns"]

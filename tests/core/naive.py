@@ -120,6 +120,7 @@ class Twin:
         self.boots: dict[int, int] = {}  # line -> boot of its PLC
         self.epochs: Counter[int] = Counter()
         self.armed: Counter[int] = Counter()
+        self.began: Counter[int] = Counter()  # line -> since when its PLC has another boot
         self.states: dict[int, ChuteState] = {}
         self.locked: set[int] = set()
         self.dropped: Counter[int] = Counter()
@@ -199,6 +200,7 @@ class Twin:
         if event.value == Role.PLC:
             if self.boots.get(event.line, event.boot) != event.boot:
                 self.epochs[event.line] += 1
+                self.began[event.line] = self.now
             self.boots[event.line] = event.boot
             self.armed[event.line] = self.now
         return None
@@ -356,14 +358,16 @@ class Twin:
 
     # -- a scan
 
-    def scan(self, event: Event) -> None:
+    def scan(self, event: Event) -> Refusal | None:
+        happened = self.now - event.age_us * 1000
+        if happened < self.began[event.line]:
+            return Refusal.UNKNOWN_ITEM
         item = self.find(event)
         if item is None:
             item = self.open(event)
         else:
             self.hear(item)
         line = self.rows.lines[event.line]
-        happened = self.now - event.age_us * 1000
         self.count_lap(item, event, line, happened)
         outcome = self.identify(item, event)
         late = self.now > happened + line.window_ns
@@ -388,6 +392,7 @@ class Twin:
             deadline_ns=happened + line.window_ns,
             plan=told.plan,
         )
+        return None
 
     def count_lap(self, item: Item, event: Event, line: Line, happened: int) -> None:
         if event.lap != NONE_8:

@@ -377,3 +377,18 @@ def test_what_ever_showed_two_waybills_is_never_sorted_by_one_of_them(first: lis
     for later in ([b"AB123CN"], [b"AB124CN"], []):
         assert hub.scan(*later, after_s=100)["reason"] == Reason.MULTI_CODE
     assert hub.scan(b"AB123CN", item=2)["reason"] == Reason.PLANNED
+
+
+def test_what_was_read_before_a_plc_began_anew_is_not_taken_for_its_new_item() -> None:
+    """A scanner that could not reach us for a while says what it read under numbers that mean others now."""
+    hub = Hub()
+    hub.advise()
+    hub.advise(b"AB124CN", AIRPORT)
+    hello(hub)
+    hello(hub, boot=8, after_s=100)
+    assert hub.scan(b"AB123CN", after_s=5, age_us=5_000_001)["reason"] == Refusal.UNKNOWN_ITEM
+    assert core.counts(hub.state).on_belt == 0
+    assert hub.scan(b"AB123CN", age_us=5_000_000)["reason"] == Reason.PLANNED
+    assert hub.scan(b"AB124CN", item=2, age_us=4_000_000)["station"] == AIRPORT
+    hello(hub, boot=8, after_s=100)
+    assert hub.scan(b"AB123CN", after_s=1, age_us=2_000_000)["verdict"] == Verdict.DIVERT, "the same boot came back"

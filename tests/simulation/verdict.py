@@ -108,7 +108,7 @@ class Story:
         elif client and not seq:
             self.faults.append(f"a {kind.name} of {self._clients.get(client)} was taken without a number")
         elif client and refusal not in NOT_TAKEN:
-            self._see_taken(event, kind, said)
+            self._see_taken(event, kind, refusal, said)
 
     def _see_hello(self, event: Any, codes: Any) -> None:
         boot, line = int(event["boot"]), int(event["line"])
@@ -119,13 +119,13 @@ class Story:
             self._belts[line] = (boot, times)
             self._boots[line, times] = boot
 
-    def _see_taken(self, event: Any, kind: Kind, said: dict[Message, Said]) -> None:
+    def _see_taken(self, event: Any, kind: Kind, refusal: Refusal | None, said: dict[Message, Said]) -> None:
         client, boot = self._clients[int(event["client"])]
         message = (client, boot, int(event["seq"]))
         if message in self.taken:
             self.faults.append(f"number {message[2]} of {client} counted twice")
         self.taken[message] = event
-        self.scans += kind == Kind.SCAN
+        self.scans += kind == Kind.SCAN and refusal is None
         posted = said.get(message)
         if posted is None:
             self.faults.append(f"number {message[2]} of {client}, boot {boot}, was taken but never said")
@@ -133,7 +133,7 @@ class Story:
         wanted = KINDS.get(type(posted.message).__name__, Kind.TICK)
         if kind not in {wanted, Kind.TICK} or (kind == wanted and _item(posted) not in {None, int(event["item"])}):
             self.faults.append(f"{message} was {posted.message} but counted as {kind.name} of item {event['item']}")
-        if kind == Kind.SCAN and posted.item:
+        if kind == Kind.SCAN and posted.item and refusal is None:
             name, epoch, item = posted.item
             now = self._belts.get(int(event["line"]), (0, 0))[0] & EPOCH_MASK
             if now != epoch:
