@@ -93,10 +93,13 @@ class Tracker(Protocol):
         """The item dropped or got lost."""
 
     def distrust(self, now_ns: int) -> None:
-        """The PLC was away: what is on the belt is in doubt."""
+        """The PLC was away: what comes may be old."""
+
+    def missed(self, now_ns: int) -> None:
+        """Reports are missing: what is on the belt is not all known."""
 
     def began(self, now_ns: int) -> None:
-        """The PLC has started again and forgotten its items."""
+        """The PLC is met for the first time, or has started again and forgotten its items."""
 
 
 OpenWire = Callable[[int, int], Wire]
@@ -211,7 +214,9 @@ class Runner:
         self._silent = host.silent_ns(now_ns) > self._silent_ns
         if Start(host.epoch, host.reused) != self._plc_start:
             self._begin(now_ns)
-        elif self._tracker and (was_away or host.lost != lost):
+        elif self._tracker and host.lost != lost:
+            self._tracker.missed(now_ns)
+        elif self._tracker and was_away:
             self._tracker.distrust(now_ns)
         for report in reports:
             message = self._message(report, now_ns)

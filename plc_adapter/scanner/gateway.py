@@ -33,6 +33,7 @@ class Gateway:
         self._tracking = tracking
         self._tunnel = Tunnel(tuple(heads), tracking.merge_ns)
         self._pairing = pairing(tracking, len(heads))
+        self._met = False  # the PLC, at least once
 
     @property
     def figures(self) -> dict[str, int]:
@@ -62,22 +63,32 @@ class Gateway:
 
     def entered(self, item: int, t_ns: int, now_ns: int) -> None:
         """The PLC counted an item at `t_ns`."""
-        self._pairing.entered(item, t_ns, now_ns)
+        for paired in self._pairing.entered(item, t_ns, now_ns):
+            self._scan(paired)
 
     def left(self, item: int, t_ns: int) -> None:
         """The item dropped or got lost."""
         self._pairing.left(item, t_ns)
 
     def distrust(self, now_ns: int) -> None:
-        """A reader or the PLC was away: what is under way gets no codes."""
+        """A reader or the PLC was away: what comes may be old."""
         self._pairing.distrust(now_ns)
 
+    def missed(self, now_ns: int) -> None:
+        """Reports of the PLC are missing: what is on the belt is not all known."""
+        self._pairing.missed(now_ns)
+
     def began(self, now_ns: int) -> None:
-        """The PLC has started again: it has forgotten its items, and their numbers mean others now."""
+        """The PLC has started, or is met for the first time: numbers of before mean others now.
+
+        Parcels that are open in the tunnel stay there, for what slow heads say of them is to find them and
+        no new parcel. Each comes out with the time of its first telegram, and so is of before.
+        """
         before, self._pairing = self._pairing, pairing(self._tracking, len(self._heads))
         self._pairing.counts.update(before.counts)
         self._pairing.events.extend(before.events)
-        self._pairing.distrust(now_ns)
+        self._pairing.began(now_ns, again=self._met)
+        self._met = True
 
     def due(self, now_ns: int) -> None:
         """Post what is decided by now."""

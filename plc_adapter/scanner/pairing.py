@@ -1,8 +1,11 @@
 """Which item was read: a reading gets an item only when no other item and no other reading could be meant.
 
-Pairing by id trusts the number that the PLC gave the reader, and still wants it at the right time;
-only while it is in doubt what is on the belt (the PLC or the adapter has just started, or reports are
-missing) a whole number that the PLC did not tell of is taken at its word, for one lap.
+Pairing by id trusts the number that the PLC gave the reader, and still wants it at the right time.
+For one lap after it came into doubt what is on the belt, a whole number is expected elsewhere as well: after
+a restart of the PLC at the reader, where it meets and counts what it has forgotten; after a start of the
+adapter, or when reports are missing, wherever it is read, though the PLC did not tell of it.
+A restart makes every number another parcel's: what was at the reader before it was noticed, and a little
+later, is nobody's, whatever number it carries.
 Pairing by order knows times only: an item that entered at t is expected at the reader at t + travel,
 give or take a window. Its readings are looked at when its window has passed and all telegrams of it
 must have come, so an answer comes at most two windows and the merging time after the telegram.
@@ -36,6 +39,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
+from plc_adapter.mailbox import SILENT_NS
 from plc_adapter.scanner.tunnel import Merged
 from sorter import limits
 
@@ -44,6 +48,7 @@ READINGS_MAX: Final = 256  # readings that wait for their items; more is a flood
 EVENTS_MAX: Final = 256  # events kept until somebody looks
 DRIFT_PAIRS: Final = 64  # the last pairs whose offset is known; fewer tell nothing
 QUIET_WINDOWS: Final = 4  # times window_ms: so long without traffic proves the order again
+HEAD_WINDOWS: Final = 2  # times merge_ms: so long a tunnel knows a parcel that a slow head may speak of
 HOLE_WINDOWS: Final = 2  # times window_ms: so long without a call is a hole in time
 _LOW: Final = 0xFFFF
 
@@ -115,7 +120,8 @@ class Fate(StrEnum):
     MISDATED = "misdated"  # a reading: its time is to come, or longer gone than its telegrams take
     OUTSIDE = "outside"  # a reading: its item is known by id, but not expected now
     OVERFLOW = "overflow"  # an item or reading for which there was no room
-    UNTOLD = "untold"  # no fate: an item was paired that the PLC did not tell of, by its number alone
+    BEFORE_START = "before_start"  # a reading: its number may be one of before the PLC's start
+    UNTOLD = "untold"  # no fate: an item was paired where the PLC did not tell of it, by its number
     DRIFT = "drift"  # no fate: the offset of pairs left half the window, or came back
 
 
@@ -130,6 +136,7 @@ UNUSED: Final = (
     Fate.MISDATED,
     Fate.OUTSIDE,
     Fate.OVERFLOW,
+    Fate.BEFORE_START,
 )
 """Fates of codes that were read, or may have been, and were given to no item."""
 
@@ -146,6 +153,7 @@ ADVICE: Final = {
     Fate.MISDATED: "a reading from another time; the clock was set, or the adapter stood still",
     Fate.OUTSIDE: "a reading for an item that is not at the reader; does the PLC give the reader the right number?",
     Fate.UNTOLD: "the PLC did not tell of it, but gave the reader its number: it was on the belt before the restart",
+    Fate.BEFORE_START: "a reading of about when the PLC started: its number may have meant another parcel then",
     Fate.OVERFLOW: "too many items or readings; look for an item that is never reported as dropped",
 }
 
@@ -181,8 +189,12 @@ class _Pass:
     known: tuple[str, ...] = ()  # its codes a lap before
     doubt: Fate | None = None  # why it gets no codes, whatever is read
     fate: Fate | None = None  # what became of it; None: not decided
-    untold: bool = False  # the PLC did not tell of it: how often it has passed is not known
+    untold_ns: int | None = None  # when it was first read unexpectedly: how often it had passed is not known
     gone: bool = False  # it dropped while its window was open: nothing is to be told of it
+
+    @property
+    def untold(self) -> bool:
+        return self.untold_ns is not None
 
 
 @dataclass(slots=True, eq=False)
@@ -250,7 +262,7 @@ class _Passes:
         lost = one.untold and fate is not Fate.PAIRED  # a number that nobody told of may be none
         if self._lap_ns and not one.gone and not lost and one.lap < limits.LAPS_MAX and fate is not Fate.REUSED:
             again_ns = read_ns + self._lap_ns
-            self.add(_Pass(one.item, again_ns, one.lap + 1, codes or one.known, untold=one.untold))
+            self.add(_Pass(one.item, again_ns, one.lap + 1, codes or one.known, untold_ns=one.untold_ns))
 
     def doubt(self, why: Fate) -> None:
         """None of those under way gets codes."""
@@ -299,9 +311,6 @@ class Pairing(ABC):
     def __init__(self, tracking: Tracking, merge_ns: int) -> None:
         self.counts: Counter[Fate] = Counter()
         self.events: deque[Event] = deque(maxlen=EVENTS_MAX)  # whoever tells one takes it away
-        self.held: list[
-            Merged
-        ] = []  # readings of numbers that may belong to a start of the PLC that is not noticed yet
         self._window_ns = tracking.window_ns
         self._travel_ns = tracking.travel_ns
         self._delay_ns = tracking.delay_ns
@@ -316,22 +325,27 @@ class Pairing(ABC):
         """Median offset of the last pairs from where they were expected; 0 when there are few."""
         return self._drift.median_ns
 
-    def entered(self, item: int, t_ns: int, now_ns: int) -> None:
-        """The PLC counted an item at `t_ns`. The same report twice is one."""
+    def entered(self, item: int, t_ns: int, now_ns: int) -> list[Paired]:
+        """The PLC counted an item at `t_ns`; what is decided by that. The same report twice is one."""
         self._pass_time(now_ns)
         one = _Pass(item, t_ns + self._travel_ns)
         before = self._passes.of_item.get(item)
-        if before is not None:
-            if before.untold or (before.lap == 0 and before.expected_ns == one.expected_ns):
-                return
+        if before is not None and before.untold_ns is not None:
+            if min(abs(before.untold_ns - t_ns), abs(before.untold_ns - one.expected_ns)) <= self._window_ns:
+                return []  # it is what was read
+            self._passes.left(item, now_ns)  # the number means another parcel now
+        elif before is not None:
+            if before.lap == 0 and before.expected_ns == one.expected_ns:
+                return []
             before.doubt = one.doubt = Fate.REUSED
         elif one.expected_ns <= self._late_ns:
             one.doubt = Fate.TOLD_LATE
         if len(self._passes.order) >= limits.ITEMS_ON_BELT_MAX:
             self._note(Fate.OVERFLOW, now_ns, item)
             self._distrust(Fate.OVERFLOW, now_ns)
-            return
+            return []
         self._passes.add(one)
+        return []
 
     @abstractmethod
     def read(self, merged: Merged, now_ns: int) -> list[Paired]:
@@ -349,6 +363,15 @@ class Pairing(ABC):
         """What is under way gets no codes: the reader or the PLC was away, and what comes may be old."""
         self._pass_time(now_ns)
         self._distrust(Fate.STALLED, now_ns)
+
+    def began(self, now_ns: int, *, again: bool) -> None:
+        """The PLC was met at its start, or at the adapter's; `again`: it has started since the adapter has."""
+        del again  # times do not tell numbers apart
+        self.distrust(now_ns)
+
+    def missed(self, now_ns: int) -> None:
+        """Reports of the PLC are missing: what is on the belt is not all known."""
+        self.distrust(now_ns)
 
     def next_ns(self) -> int:
         """When `due` must be called next: half a window after the last call, or sooner; 0: now."""
@@ -508,13 +531,22 @@ class ByOrder(Pairing):
 
 
 class ById(Pairing):
-    """Readings carry the number that the PLC gave the reader; time has to agree. Decided at once."""
+    """Readings carry the number that the PLC gave the reader; time has to agree. Decided at once.
+
+    No number outlives a start of the PLC. `_slack_ns` is how far behind a moment a reading may seem that was
+    before it: a window, what the slowest head may add, and as long as a side may be silent and not be dead.
+    """
 
     def __init__(self, tracking: Tracking, merge_ns: int) -> None:
         super().__init__(tracking, merge_ns)
         self._mask = _LOW if tracking.id_bits == 16 else limits.ITEM_NUMBER_MAX
         self._doubt_ns = max(tracking.travel_ns, tracking.lap_ns) + self._wait_ns  # then all on the belt have come by
-        self._doubted_ns = -1  # readings until then may name items that nobody told of
+        self._slack_ns = SILENT_NS + tracking.window_ns + HEAD_WINDOWS * merge_ns
+        self._start_ns = -1  # readings of parcels that were at the reader until then are nobody's
+        self._doubted_ns = -1  # until then the PLC may count items at the reader
+        self._believed_ns = -1  # until then a number that it did not tell of is taken at its word,
+        self._unbelieved_ns = -1  # but not of a parcel that was at the reader before this
+        self._held: deque[tuple[int, Merged]] = deque()  # (when at the reader, what), until the PLC has counted it
 
     def read(self, merged: Merged, now_ns: int) -> list[Paired]:
         """A parcel was read; the items that are decided by now."""
@@ -523,21 +555,50 @@ class ById(Pairing):
         if merged.id is None:
             self._note(Fate.STRAY, t_ns, text='a reading without id; let the reader send it, or write by = "order"')
             return out
+        if t_ns <= self._start_ns:
+            self._note(Fate.BEFORE_START, t_ns)
+            return out
+        return out + self._find(merged, t_ns, now_ns)
+
+    def _find(self, merged: Merged, t_ns: int, now_ns: int) -> list[Paired]:
+        assert merged.id is not None
         named = [one for one in self._passes.near(t_ns) if one.item & self._mask == merged.id and not one.gone]
         if not named and self._mask != _LOW and now_ns <= self._doubted_ns:
-            named = self._untold(merged.id, t_ns)
+            named = self._untold(merged.id, t_ns, now_ns)
+            if not named and merged.id not in self._passes.of_item and len(self._held) < READINGS_MAX:
+                self._held.append((t_ns, merged))
+                return []
         fate = self._fate(named, merged)
         if fate is Fate.PAIRED:
-            return [*out, self._pair(named[0], merged, t_ns)]
+            return [self._pair(named[0], merged, t_ns)]
         if fate not in (Fate.AMBIGUOUS, Fate.CONTRADICTED):
             self._note(fate, t_ns, named[0].item if named else None)
-            return out
-        return out + [self._refuse(one, fate) for one in named if one.fate is None]
+            return []
+        return [self._refuse(one, fate) for one in named if one.fate is None]
 
-    def distrust(self, now_ns: int) -> None:
-        """The reader or the PLC was away, and its word of an item may have been lost."""
-        super().distrust(now_ns)
+    def entered(self, item: int, t_ns: int, now_ns: int) -> list[Paired]:
+        """The PLC counted an item at `t_ns`, perhaps at the reader, which was faster to tell of it."""
+        out = super().entered(item, t_ns, now_ns)
+        held = [one for one in self._held if one[1].id == item]
+        for one in held:
+            self._held.remove(one)
+            out += self._find(one[1], one[0], now_ns)
+        return out
+
+    def began(self, now_ns: int, *, again: bool) -> None:
+        """Numbers of before mean nothing. What an adapter finds at its own start the PLC will not tell of again."""
+        self._start_ns = now_ns + self._slack_ns
+        self._doubt(now_ns, believe=not again)
+
+    def missed(self, now_ns: int) -> None:
+        """The PLC's word of an item may have been lost."""
+        self._doubt(now_ns, believe=True)
+
+    def _doubt(self, now_ns: int, *, believe: bool) -> None:
+        self.distrust(now_ns)
         self._doubted_ns = now_ns + self._doubt_ns
+        if believe:
+            self._believed_ns = self._doubted_ns
 
     def due(self, now_ns: int) -> list[Paired]:
         """The items that are decided by now."""
@@ -550,6 +611,8 @@ class ById(Pairing):
             else:
                 out.append(self._refuse(one, one.doubt or Fate.SILENT))
         self._passes.forget(limit_ns - 2 * self._window_ns)
+        while self._held and self._held[0][0] < limit_ns - self._slack_ns:
+            self._note(Fate.STRAY, self._held.popleft()[0])
         return out
 
     def _fate(self, named: list[_Pass], merged: Merged) -> Fate:
@@ -564,29 +627,36 @@ class ById(Pairing):
             return Fate.AMBIGUOUS
         return Fate.CONTRADICTED if _contradict(named[0], merged.codes) else Fate.PAIRED
 
-    def _untold(self, number: int, t_ns: int) -> list[_Pass]:
+    def _untold(self, number: int, t_ns: int, now_ns: int) -> list[_Pass]:
         """The item of a number that is not expected now, in a time of doubt; none when it is elsewhere.
 
         A PLC that has started again meets the items on the belt at the reader, and counts them there.
         """
         one = self._passes.of_item.get(number)
-        if one is None and len(self._passes.order) >= limits.ITEMS_ON_BELT_MAX:
-            return []
         if one is None:
-            one = _Pass(number, t_ns, untold=True)
+            believed = now_ns <= self._believed_ns and t_ns > self._unbelieved_ns
+            if not believed or len(self._passes.order) >= limits.ITEMS_ON_BELT_MAX:
+                return []
+            one = _Pass(number, t_ns, untold_ns=t_ns)
             self._passes.add(one)
         elif one.lap == 0 and one.fate is None and abs(one.expected_ns - self._travel_ns - t_ns) <= self._window_ns:
-            one.untold = True
+            one.untold_ns = t_ns
         else:
             return []
         self._note(Fate.UNTOLD, t_ns, number)
         return [one]
 
     def _turn_back(self) -> None:
-        """Numbers do not depend on the clock."""
+        assert self._now_ns is not None
+        self._start_ns = min(self._start_ns, self._now_ns + self._slack_ns)
+        self._doubted_ns = self._believed_ns = -1
+        while self._held:
+            self._note(Fate.STRAY, self._held.popleft()[0])
 
     def _distrust(self, why: Fate, now_ns: int) -> None:
-        """Numbers do not depend on the clock."""
+        """What comes now may have waited: it is not taken at its word. Nobody loses codes that agree by number."""
+        del why
+        self._unbelieved_ns = now_ns + self._slack_ns
 
 
 def pairing(tracking: Tracking, heads: int = 1) -> Pairing:

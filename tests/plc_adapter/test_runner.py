@@ -32,6 +32,9 @@ class Noted:
     def distrust(self, now_ns: int) -> None:
         self.told.append(("distrust", now_ns))
 
+    def missed(self, now_ns: int) -> None:
+        self.told.append(("missed", now_ns))
+
     def began(self, now_ns: int) -> None:
         self.told.append(("began", now_ns))
 
@@ -494,7 +497,7 @@ def test_reports_that_are_gone_leave_the_items_in_doubt() -> None:
         floor.plc.tail = floor.plc.head
         floor.plc.report(Kind.DISCHARGE, 1, 101, 0, floor.now_ns // MS)
     floor.trip()
-    assert floor.tracker.told[0] == ("distrust", floor.now_ns)
+    assert floor.tracker.told[0] == ("missed", floor.now_ns)
 
 
 def told_of(floor: Floor) -> list[tuple[str, int]]:

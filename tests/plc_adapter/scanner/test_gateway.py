@@ -226,6 +226,62 @@ def test_what_an_old_item_says_is_never_a_new_ones_after_a_new_beginning() -> No
     assert belt.codes == [(1, [])]
 
 
+BY_ID: Final = Tracking(travel_ms=TRAVEL, window_ms=WINDOW, merge_ms=30, by="id")
+NUMBERED: Final = scanner(template="{id}|{code}")
+
+
+def test_two_heads_of_before_the_start_are_nobodys_after_it() -> None:
+    """One half came before the start was noticed; a head without numbers speaks when the new item does."""
+    belt = Belt({"top": NUMBERED, "side": SIDE}, BY_ID)
+    belt.until(100)
+    belt.gateway.began(belt.now_ns)
+    belt.until(2000)
+    belt.say("top", b"7|OLD", 2000)
+    belt.gateway.began(belt.now_ns + 5 * MS)
+    belt.say("top", b"7|NEW", 2010)
+    belt.say("side", b"OLD", 2015)
+    belt.until(4000)
+    assert belt.codes == []
+    assert belt.gateway.figures["before_start"] == 1
+
+
+def test_a_head_that_speaks_when_the_tunnel_has_forgotten_its_parcel_does_not_outlive_a_start() -> None:
+    belt = Belt(
+        {"top": NUMBERED, "side": NUMBERED}, Tracking(travel_ms=TRAVEL, window_ms=WINDOW, merge_ms=300, by="id")
+    )
+    belt.until(100)
+    belt.say("top", b"7|OLD", 100)
+    belt.gateway.began(belt.now_ns + 5 * MS)
+    belt.say("side", b"7|OLD", 100 + 2 * 300)
+    belt.until(4000)
+    assert belt.codes == []
+    assert belt.gateway.figures["before_start"] == 2
+
+
+def test_the_first_start_is_the_adapters_and_any_further_the_plcs() -> None:
+    """A number that the PLC does not tell of is believed after the adapter's start alone."""
+    belt = Belt({"top": NUMBERED}, BY_ID)
+    belt.until(100)
+    belt.gateway.began(belt.now_ns)
+    belt.say("top", b"7|JT7", 800)
+    belt.until(1000)
+    belt.gateway.began(belt.now_ns)
+    belt.say("top", b"8|OLD", 1700)
+    belt.say("top", b"9|JT9", 1720)
+    belt.gateway.entered(9, belt.now_ns - 10 * MS, belt.now_ns)
+    belt.until(4000)
+    assert belt.codes == [(7, ["JT7"]), (9, ["JT9"])]
+    assert belt.gateway.unpaired == 1
+
+
+def test_missing_reports_make_a_number_believed() -> None:
+    belt = Belt({"top": NUMBERED}, BY_ID)
+    belt.until(100)
+    belt.gateway.missed(belt.now_ns)
+    belt.say("top", b"7|JT7", 800)
+    assert belt.codes == [(7, ["JT7"])]
+
+
 def test_figures_and_events_outlive_a_new_beginning() -> None:
     belt = single()
     belt.enter(1, 0)
