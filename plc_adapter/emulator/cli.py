@@ -115,7 +115,7 @@ def traffic(*, site: Path, items: int, seed: int, out: Path, day: str, as_json: 
 @click.option(
     "--scenario",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="What goes wrong on which line and when, such as rules/faults.toml.",
+    help="What goes wrong on which line and when, such as the site's faults.toml.",
 )
 @click.option("--loopback", is_flag=True, help="Run the adapter in this process, with no network to the PLCs.")
 @click.option("--watch", is_flag=True, help="Draw the lines in the terminal.")

@@ -55,6 +55,8 @@ class Course:
         self._misreading.clear()
         for line in self._lines.values():
             line.program.mend()
+            line.plant.mend()
+            line.readers.mend()
 
     def _strike(self, t_ns: int, event: Event) -> None:
         line = self._lines[event.line]

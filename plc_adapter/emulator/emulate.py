@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -34,6 +34,9 @@ from sorter.clock import Clock
 
 Tell = Callable[[Struck], None]
 """Called with each fault as it strikes."""
+
+Look = Callable[[], None]
+"""Called in each turn, to raise what has gone wrong beside the belts."""
 
 Show = Callable[[Callable[[], FloorView]], None]
 """Called in each turn with a way to look at the floor."""
@@ -98,7 +101,8 @@ async def run(
 ) -> dict[str, Any]:
     """Run until every line is settled, the run-out is over or `stopped()`; write truth and figures, return these.
 
-    Raises OSError when an address of the site is taken.
+    Raises OSError when an address of the site is taken, and whatever ends the adapter in this process, at once:
+    of such a day nothing is written.
     """
     plugs = [Plug(line.program.network, line.face) for line in floor.lines]
     gc.collect()
@@ -107,8 +111,9 @@ async def run(
     try:
         for plug in plugs:
             await plug.start()
-        async with _adapting(floor):
-            timing = await _loop(floor, plugs, stopped, tell, show)
+        async with _adapting(floor) as adapting:
+            looks: list[Look] = [*(plug.look for plug in plugs), partial(_look, adapting)]
+            timing = await _loop(floor, looks, stopped, tell, show)
     finally:
         gc.enable()
         for plug, line in zip(plugs, floor.lines, strict=True):
@@ -121,15 +126,21 @@ async def run(
 
 
 @asynccontextmanager
-async def _adapting(floor: Floor) -> AsyncIterator[None]:
+async def _adapting(floor: Floor) -> AsyncIterator[asyncio.Task[Any]]:
     """What the adapter has to tell goes into its figures alone; with none in this process, nothing happens."""
     stop = asyncio.Event()
     running = asyncio.create_task(service.run(floor.adapter, floor.clock, stop, lambda *_told, **_fields: None))
     try:
-        yield
+        yield running
     finally:
         stop.set()
         await running
+
+
+def _look(running: asyncio.Task[Any]) -> None:
+    """Raises the error that ended it."""
+    if running.done():
+        running.result()
 
 
 class _Timing:
@@ -151,7 +162,7 @@ class _Timing:
         self.stepped_s = real_s
 
 
-async def _loop(floor: Floor, plugs: list[Plug], stopped: Callable[[], bool], tell: Tell, show: Show) -> _Timing:
+async def _loop(floor: Floor, looks: list[Look], stopped: Callable[[], bool], tell: Tell, show: Show) -> _Timing:
     closes_ns = floor.day.opens_ns + OPEN_H * 3600 * NS_PER_S
     timing = _Timing()
     while not stopped() and not all(line.settled for line in floor.lines):
@@ -159,8 +170,9 @@ async def _loop(floor: Floor, plugs: list[Plug], stopped: Callable[[], bool], te
         timing.step(real_s)
         for struck in floor.course.due(now_ns):
             tell(struck)
-        for plug, line in zip(plugs, floor.lines, strict=True):
-            plug.look()
+        for look in looks:
+            look()
+        for line in floor.lines:
             line.step(now_ns)
         show(partial(_view, floor, now_ns))
         if real_s - timing.told_s >= PROGRESS_S:
@@ -237,13 +249,16 @@ def _figures(floor: Floor, timing: _Timing) -> dict[str, Any]:
 
 def _write_truth(floor: Floor) -> None:
     encode = msgspec.json.Encoder().encode
-    with (floor.out / TRUTH).open("wb") as file:
-        for line in floor.lines:
-            file.writelines(encode(truth) + b"\n" for truth in line.truths())
+    _write(floor.out / TRUTH, (encode(truth) + b"\n" for line in floor.lines for truth in line.truths()))
 
 
 def _write_json(path: Path, figures: dict[str, Any]) -> None:
+    _write(path, [msgspec.json.encode(figures), b"\n"])
+
+
+def _write(path: Path, pieces: Iterable[bytes]) -> None:
     """Whole or not at all: somebody may be reading it."""
     beside = path.with_suffix(".part")
-    beside.write_bytes(msgspec.json.encode(figures) + b"\n")
+    with beside.open("wb") as file:
+        file.writelines(pieces)
     beside.replace(path)

@@ -7,7 +7,7 @@ parcels, diverts and times give the same belt, and a parcel is always waiting, r
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from heapq import heapify, heappop, heappush
 from typing import Final, NamedTuple
 
@@ -159,15 +159,29 @@ class _Item:
 class _Bin:
     """A chute and what stands under it."""
 
-    __slots__ = ("capacity", "count", "full_at", "number", "opened_ns", "position_m", "reach_ns", "state", "turn")
+    __slots__ = (
+        "capacity",
+        "count",
+        "full_at",
+        "is_filled",
+        "number",
+        "opened_ns",
+        "position_m",
+        "reach_ns",
+        "served_ns",
+        "state",
+        "turn",
+    )
 
     def __init__(self, chute: Chute, reach_ns: int, full_share: float) -> None:
         self.number, self.position_m, self.capacity = chute
         self.reach_ns = reach_ns  # after the scanner
         self.full_at = max(1, int(chute.capacity * full_share)) if chute.capacity else 0
         self.count = 0
+        self.is_filled = False  # its sensor was made to see it full, whatever is in it
         self.state = OPEN
         self.opened_ns = -NEVER_NS
+        self.served_ns = -NEVER_NS  # when staff come for what it is now
         self.turn = 0  # counts its states: whoever comes for an older one comes for nothing
 
 
@@ -178,8 +192,8 @@ class Plant:
     by each of them, `drop_chute` (0: not dropped), `drop_ns`, `laps` begun before it dropped,
     `scan_ns` of every scan. Of a straight belt also `ran_out`: why it ran off the end without being
     told to (MISSED, CLOSED, UNTOLD, else ""); and `shut`: where it was told to run off the end, the
-    chutes that the host may have taken for shut. `unreported` are the numbers of whose discharge
-    the report may be lost.
+    chutes that the host may have taken for shut. `unreported` are the numbers of whose drop the
+    report may be lost.
     """
 
     def __init__(
@@ -340,21 +354,35 @@ class Plant:
         for item in self._items.values():
             item.number = item.chute = item.alternate = item.aim = 0
         self._items.clear()
-        self.unreported.update((self.epoch - 1, one.item) for one in self.plc if isinstance(one, Left))
+        self.lose(self.epoch - 1, self.plc)
         self.plc.clear()
         self.sense_all()
+
+    def lose(self, epoch: int, reports: Iterable[Entered | Left | Sensed]) -> None:
+        """Nobody may have read these reports of an epoch, and they come no more."""
+        lost = (report for report in reports if isinstance(report, Left) and report.outcome == DROPPED)
+        self.unreported.update((epoch, report.item) for report in lost)
 
     def sense_all(self) -> None:
         """Report the state of every chute: a host that is new here may not have heard of the last change."""
         self.plc.extend(Sensed(self.now_ns, bin_.number, bin_.state) for bin_ in self._bins.values())
 
     def block(self, chute: int, for_s: float) -> None:
-        """A jam: the chute is blocked for so long from now. Raises ValueError for a chute that is none."""
-        self._sense(self.now_ns, self._found(chute), BLOCKED, _span_ns(for_s))
+        """A jam: the chute is blocked for so long from now, or longer if it is already.
+
+        Raises ValueError for a chute that is none, and a time that is not above 0.
+        """
+        self._prolong(self._found(chute), BLOCKED, _span_ns(for_s))
 
     def fill(self, chute: int) -> None:
-        """The chute's sensor sees it full now; staff come as ever. Raises ValueError for a chute that is none."""
-        self._sense(self.now_ns, self._found(chute), FULL, self._drawn_ns(self._faults.wait_s))
+        """The chute's sensor sees it full now, a blocked one's when it is free; staff come as ever.
+
+        Raises ValueError for a chute that is none.
+        """
+        target = self._found(chute)
+        target.is_filled = True
+        if target.state != BLOCKED:
+            self._prolong(target, FULL, self._drawn_ns(self._faults.wait_s))
 
     def miss(self, count: int) -> None:
         """The next `count` diverts that would drop a parcel fail. Raises ValueError for less than one."""
@@ -368,9 +396,21 @@ class Plant:
         Raises ValueError for a time that is not above 0.
         """
         until_ns = self.now_ns + _span_ns(for_s)
+        if until_ns > max(self.now_ns, self._stands_until_ns):
+            self._stand(until_ns)
+
+    def mend(self) -> None:
+        """End now what was made to go wrong: the belt moves, blocked chutes are freed, diverts fail no more."""
+        self._to_miss = 0
+        if self.stands:
+            self._stand(self.now_ns)
+        for each in self._bins.values():
+            if each.state == BLOCKED:
+                self._serve(self.now_ns, each, each.turn)
+
+    def _stand(self, until_ns: int) -> None:
+        """The belt, which may stand already, moves again at a moment that is now or to come."""
         longer_ns = until_ns - max(self.now_ns, self._stands_until_ns)
-        if longer_ns <= 0:
-            return
         passage = self._belt_ns // self._cell_ns + 1
         self._stopped_ns += longer_ns
         self._stands_until_ns = until_ns
@@ -522,9 +562,15 @@ class Plant:
     def _sense(self, t_ns: int, target: _Bin, state: int, stays_ns: int) -> None:
         """A chute's state changes; staff come after `stays_ns`."""
         target.state = state
+        target.served_ns = t_ns + stays_ns
         target.turn += 1
         self.plc.append(Sensed(t_ns, target.number, state))
-        self._push(t_ns + stays_ns, _CHUTE, target, target.turn)
+        self._push(target.served_ns, _CHUTE, target, target.turn)
+
+    def _prolong(self, target: _Bin, state: int, stays_ns: int) -> None:
+        """A chute comes to a state now; in it already, it stays there for the longer of the two times."""
+        if target.state != state or target.served_ns < self.now_ns + stays_ns:
+            self._sense(self.now_ns, target, state, stays_ns)
 
     def _serve(self, t_ns: int, target: _Bin, turn: int) -> None:
         """Staff come to a chute: a full one gets a new bag, a blocked one is freed."""
@@ -536,8 +582,9 @@ class Plant:
             return
         if target.state == CHANGING:
             target.count = 0
-        elif 0 < target.full_at <= target.count:
-            self._sense(t_ns, target, FULL, self._drawn_ns(self._faults.wait_s))  # it was full when it got blocked
+            target.is_filled = False
+        elif target.is_filled or 0 < target.full_at <= target.count:
+            self._sense(t_ns, target, FULL, self._drawn_ns(self._faults.wait_s))  # as it was when, or while, blocked
             return
         target.state, target.opened_ns = OPEN, t_ns
         self.plc.append(Sensed(t_ns, target.number, OPEN))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from typing import Final, NamedTuple
 
 from plc_adapter.emulator.network import Network
@@ -30,6 +31,16 @@ class Overwritten(NamedTuple):
     item: int  # 0: it told of a chute
 
 
+class _Side(PlcSide):
+    """The PLC's end of the mailbox, which can be told not to heed what the host acknowledges."""
+
+    heeds_tail = True
+
+    @property
+    def room(self) -> int:
+        return super().room if self.heeds_tail else RING
+
+
 class PlcProgram:
     """One line's PLC between a plant and a mailbox.
 
@@ -43,7 +54,7 @@ class PlcProgram:
         self.network = Network()
         self.late = 0  # orders that came when their first divert had gone by
         self.overwritten: list[Overwritten] = []
-        self._side = PlcSide(plant.epoch, word_order)
+        self._side = _Side(plant.epoch, word_order)
         self._ring: deque[Entered | Left | Sensed] = deque(maxlen=RING)
         self._told = told
         self._shown = b""  # the block as last read,
@@ -125,26 +136,21 @@ class PlcProgram:
         if self._shown_head < side.head or len(records) < count + RING:
             return
         self._to_overwrite = 0
-        tail = side.tail
+        side.heeds_tail = False
         for at in range(count + RING):
             record = records.popleft()
-            side.tail = side.head  # as if the host had acknowledged everything
             self._report(record)
             if at < count:
-                self._note_unreported(record)
+                self.plant.lose(side.epoch, [record])
                 item = 0 if isinstance(record, Sensed) else record.item
                 self.overwritten.append(Overwritten(side.epoch, side.head, _WORDS[type(record)], item))
-        side.tail = tail
+        side.heeds_tail = True
 
     def _forget_ring(self) -> None:
         """A restart takes what the host has not acknowledged, though it may have been read."""
-        for record in list(self._ring)[len(self._ring) - (self._side.head - self._side.tail) :]:
-            self._note_unreported(record)
+        acknowledged = max(len(self._ring) - (self._side.head - self._side.tail), 0)
+        self.plant.lose(self._side.epoch, islice(self._ring, acknowledged, None))
         self._ring.clear()
-
-    def _note_unreported(self, record: Entered | Left | Sensed) -> None:
-        if isinstance(record, Left):
-            self.plant.unreported.add((self._side.epoch, record.item))
 
     def _report(self, record: Entered | Left | Sensed) -> None:
         self._ring.append(record)

@@ -71,13 +71,13 @@ class ReaderFace:
         """Until it is cancelled. Raises OSError with the address when that cannot be listened at."""
         try:
             while True:
+                while (real_s := self._mended_s - time.monotonic()) > 0:
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._mended.wait(), real_s)
                 if self.scanner.role == "client":
                     await self._listen()
                 else:
                     await self._connect()
-                while (real_s := self._mended_s - time.monotonic()) > 0:
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._mended.wait(), real_s)
         finally:
             for talk in self._talks:
                 talk.cancel()
@@ -97,6 +97,9 @@ class ReaderFace:
             ) from error
         try:
             await self._cut.wait()
+            for listener in server.sockets:
+                asyncio.get_running_loop().remove_reader(listener.fileno())
+            await asyncio.sleep(0)  # what was accepted just now gets to `_admit`; `close` would leave it open, unowned
         finally:
             server.close()
 
@@ -117,8 +120,10 @@ class ReaderFace:
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection from its begin to its end."""
-        if not self._cut.is_set():
-            self._peers.add(writer)
+        if self._cut.is_set():  # it was made in the moment of the cut, which did not know of it
+            writer.transport.abort()
+            return
+        self._peers.add(writer)
         beat = asyncio.create_task(self._beat(writer))
         try:
             with contextlib.suppress(OSError):  # the other end is gone: that is all that this says

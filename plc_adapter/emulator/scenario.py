@@ -33,9 +33,10 @@ reader_cut  real_s              the readers are off the network, and what they r
 
 `for_s` is site time: at twenty times the speed a jam of 300 s is over after 15. `real_s` is real
 time, since heartbeats and timeouts are: a frozen PLC is noticed after half a second at any speed.
-An event of the same kind that comes while another lasts makes it last longer; `slow` and the
-shares of readings take the new values. Events before the moment the emulator is started are left
-out. What lasts when the day is over is mended, so that the belts can run empty.
+Of two events of the same kind that last at once the one that ends later counts; but `slow` and a
+share of readings are replaced by the later event, and what is counted adds up. A chute that is told
+full while it is blocked is full thereafter. Events before the moment the emulator is started are left out.
+What lasts when the day is over is mended, so that the belts can run empty.
 `[line.NAME]` knows double_share, mirrored_share and unread_share.
 """
 
@@ -145,11 +146,11 @@ class _Reading:
         line, what = raw.get("line"), raw.get("what")
         self._known(f"{place}, line", line, self._chutes)
         self._known(f"{place}, what", what, KINDS)
-        kind = KINDS.get(str(what))
+        chutes, kind = self._chutes.get(str(line)), KINDS.get(str(what))
         keys = {key: value for key, value in raw.items() if key not in HEADER}
         values = self._values(f"{place} ({what})", kind, keys) if kind else {}
         chute = values.get("chute")
-        if chute is not None and line in self._chutes and chute not in self._chutes[line]:
+        if chute is not None and chutes is not None and chute not in chutes:
             self.refusals.append(f"{place}, chute: line {line} has no chute {chute}; write one of chutes.csv")
         if kind is None or len(self.refusals) > refused:
             return None

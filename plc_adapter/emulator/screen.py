@@ -7,6 +7,7 @@ terminal: a thread of its own writes it, and a frame that it has no time for is 
 
 from __future__ import annotations
 
+import errno
 import io
 import sys
 import time
@@ -394,26 +395,45 @@ class Screen:
         self._painter = ThreadPoolExecutor(1, "screen")
         self._frame: Future[None] | None = None
         self._due_s = 0.0
+        self._is_lost = False
 
     def show(self, look: Callable[[], FloorView]) -> None:
         """Draw what `look` sees, unless it is too soon or the terminal has not taken the frame before.
 
-        Never waits. Raises what kept the frame before from being drawn, such as OSError of a lost terminal.
+        Never waits. A terminal that is lost is told of once, and drawn on no more. Raises whatever else kept the
+        frame before from being drawn.
         """
         now_s = time.monotonic()
-        if self._live is None or now_s < self._due_s or (self._frame and not self._frame.done()):
+        if self._live is None or self._is_lost or now_s < self._due_s or (self._frame and not self._frame.done()):
             return
-        if self._frame:
-            self._frame.result()
+        try:
+            if self._frame:
+                self._frame.result()
+        except OSError as error:
+            self._lose(error)
+            return
         self._due_s = now_s + FRAME_S
         self._frame = self._painter.submit(self._paint, self._live, look())
 
     def close(self) -> None:
-        """Wait until the terminal has taken the frame that is under way."""
+        """Give the terminal back when it has taken the frame that is under way."""
         self._painter.shutdown()
+        if self._live is None:
+            return
+        try:
+            self._live.stop()
+        except OSError as error:
+            self._lose(error)
+
+    def _lose(self, error: OSError) -> None:
+        if not self._is_lost:
+            sys.stderr.write(f"the floor is drawn no more, and its day goes on: the terminal is lost ({error})\n")
+        self._is_lost = True
 
     @staticmethod
     def _paint(live: Live, floor: FloorView) -> None:
+        if not live.console.is_terminal:  # then rich would write nothing, and say nothing
+            raise OSError(errno.EIO, "it was closed")
         live.update(draw(floor, *live.console.size), refresh=True)
 
 
@@ -431,7 +451,8 @@ def watch(console: Console | None = None) -> Iterator[Screen]:
     kept = io.StringIO()
     live = Live(console=console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
     try:
-        with redirect_stderr(kept if sys.stderr.isatty() else sys.stderr), live, closing(Screen(live)) as screen:
+        with redirect_stderr(kept if sys.stderr.isatty() else sys.stderr), closing(Screen(live)) as screen:
+            live.start()
             yield screen
     finally:
         sys.stderr.write(kept.getvalue())

@@ -1,15 +1,22 @@
 """An emulated PLC without a network is a PLC like the others: it answers, and a scenario can trouble it."""
 
 import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
 
 import pytest
 
+from plc_adapter import modbus, opcua_session, s7
+from plc_adapter.emulator import direct
 from plc_adapter.emulator.direct import DirectPort
 from plc_adapter.emulator.plant import NS_PER_S, Belt, Chute, Load, Plant
 from plc_adapter.emulator.plc import PlcProgram
 from plc_adapter.mailbox import HostSide, HostState, Order
 from plc_adapter.port import Late, Unreachable
 from sorter.records import NONE_16, Discharge, Kind
+
+PATIENCE_S: Final = 30.0
 
 
 def lone() -> Plant:
@@ -50,5 +57,77 @@ def test_it_can_be_cut_and_kept_from_answering() -> None:
             await port.exchange(HostSide().block(0, HostState.AWAY))
         program.network.mend()
         assert await port.read()
+
+    asyncio.run(check())
+
+
+def test_it_waits_as_long_as_the_other_ports() -> None:
+    assert direct.TIMEOUT_S == modbus.TIMEOUT_S == s7.TIMEOUT_S == opcua_session.TIMEOUT_S
+
+
+async def until(what: Callable[[], bool]) -> None:
+    begun = time.monotonic()
+    while not what():
+        assert time.monotonic() - begun < PATIENCE_S
+        await asyncio.sleep(0.002)
+
+
+def test_a_mute_plc_is_waited_for_and_does_nothing() -> None:
+    async def check() -> None:
+        program = PlcProgram(lone())
+        port = DirectPort(program, lambda: NS_PER_S)
+        program.network.mute(3600)
+        begun = time.monotonic()
+        with pytest.raises(Late):
+            await port.exchange(met(program))
+        assert time.monotonic() - begun >= direct.TIMEOUT_S
+        assert (program._side.host_epoch, port.requests) == (0, 0)
+
+    asyncio.run(check())
+
+
+def met(program: PlcProgram) -> bytes:
+    """The block of a host that has met the PLC, which does not know of it yet."""
+    host = HostSide()
+    host.receive(program.read(NS_PER_S, 0), NS_PER_S)
+    return host.block(NS_PER_S, HostState.DECIDING)
+
+
+def test_a_plc_slower_than_the_port_waits_is_late_and_does_it_all_the_same() -> None:
+    async def check() -> None:
+        program = PlcProgram(lone())
+        port = DirectPort(program, lambda: NS_PER_S)
+        program.network.slow(2 * direct.TIMEOUT_S, 3600)
+        with pytest.raises(Late):
+            await port.exchange(met(program))
+        assert program._side.host_epoch == 0
+        await until(lambda: program._side.host_epoch == 1)
+        assert port.requests == 1
+
+    asyncio.run(check())
+
+
+def test_a_plc_that_is_slow_in_time_answers() -> None:
+    async def check() -> None:
+        program = PlcProgram(lone())
+        port = DirectPort(program, lambda: NS_PER_S)
+        program.network.slow(0.02, 3600)
+        begun = time.monotonic()
+        assert await port.read()
+        assert time.monotonic() - begun >= 0.02
+
+    asyncio.run(check())
+
+
+def test_a_cut_while_it_is_waited_for_is_a_cut() -> None:
+    async def check() -> None:
+        program = PlcProgram(lone())
+        port = DirectPort(program, lambda: NS_PER_S)
+        program.network.slow(0.05, 3600)
+        reading = asyncio.create_task(port.read())
+        await asyncio.sleep(0)
+        program.network.cut(3600)
+        with pytest.raises(Unreachable):
+            await reading
 
     asyncio.run(check())

@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import shutil
+import socket
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,7 +14,9 @@ import zmq
 from click.testing import CliRunner
 from msgspec.structs import replace
 
+from plc_adapter import settings
 from plc_adapter.emulator import cli, emulate, faults, traffic
+from plc_adapter.emulator import site as sites
 from plc_adapter.emulator.emulate import Floor
 from plc_adapter.emulator.oracle import Known, Oracle, Seen
 from plc_adapter.emulator.scenario import QUIET, Event, Scenario
@@ -229,6 +234,52 @@ def test_what_still_goes_on_when_the_day_is_over_is_mended(county: Site, tmp_pat
     figures = json.loads((tmp_path / "emulator.json").read_text())
     assert (figures["dropped"], len(figures["faults"]), figures["overwritten"]) == (ITEMS, 1, [])
     assert json.loads((tmp_path / "progress.json").read_text())["unread_reports"] == 0
+
+
+def test_an_adapter_in_this_process_that_fails_ends_the_day_at_once(county_folder: Path, tmp_path: Path) -> None:
+    """It cannot listen for a reader: of such a day nothing is written, and what was there is left."""
+    site, out = tmp_path / "site", tmp_path / "day"
+    shutil.copytree(county_folder, site)
+    out.mkdir()
+    (out / "truth.ndjson").write_text("another day")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        section = (
+            f'\n[scanner.top]\nline = "L1"\nrole = "server"\nhost = "127.0.0.1"\nport = {taken.getsockname()[1]}\n'
+        )
+        with (site / "site.toml").open("a") as file:
+            file.write(section + "\n[tracking.L1]\ntravel_ms = 10000\nlap_ms = 120000\n")
+        place, adapter = sites.load(site), settings.load(site)
+        clock = Clock(traffic.day(place.tables, 1, 1).opens_ns, 1.0, time.time_ns())
+        floor = emulate.build(place, ITEMS, 9, clock, out, adapter=adapter)
+        patience = Patience()
+        with pytest.raises(OSError, match="cannot be listened at"):
+            asyncio.run(emulate.run(floor, patience.is_over))
+        assert not patience.was_over
+    assert (out / "truth.ndjson").read_text() == "another day"
+    assert not list(out.glob("emulator.*"))
+
+
+class Patience:
+    """Ends a day that nothing else ends."""
+
+    def __init__(self) -> None:
+        self.was_over = False
+        self._begun_s = time.monotonic()
+
+    def is_over(self) -> bool:
+        self.was_over = time.monotonic() > self._begun_s + 20
+        return self.was_over
+
+
+def test_a_day_that_cannot_be_told_to_its_end_is_not_told_in_part(county: Site, tmp_path: Path) -> None:
+    floor = emulate.build(county, ITEMS, 9, Clock(), tmp_path)
+    (tmp_path / emulate.TRUTH).write_text("another day")
+    floor.lines[1].plant.shut[-1] = [cast(int, object())]
+    with pytest.raises(TypeError):
+        emulate._write_truth(floor)
+    assert (tmp_path / emulate.TRUTH).read_text() == "another day"
+    for line in floor.lines:
+        line.close()
 
 
 def test_traffic_writes_the_files_that_the_day_begins_with(county_folder: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pymodbus.constants import ExcCodes
 from pymodbus.exceptions import ModbusIOException
 
 from plc_adapter.emulator.modbus_face import ModbusFace
-from plc_adapter.emulator.plant import NS_PER_S, Belt, Chute, Faults, Load, Plant
+from plc_adapter.emulator.plant import DROPPED, NS_PER_S, PASSED, Belt, Chute, Faults, Left, Load, Plant
 from plc_adapter.emulator.plc import PlcProgram
 from plc_adapter.mailbox import (
     BLOCK_BYTES,
@@ -293,6 +293,24 @@ def test_an_overrun_loses_exactly_so_many_reports_and_no_more(count: int, later:
     assert len(gone) == host.lost == count
     assert sorted(read + gone) == list(range(1, plc._side.head + 1))
     assert plc.unread == 0
+
+
+def test_of_reports_that_nobody_may_have_read_those_of_drops_are_missing() -> None:
+    """Four are overwritten, eight stand in the ring and three wait for room when the PLC restarts."""
+    count = 4
+    plant = plant_of(0)
+    plc = PlcProgram(plant)
+    host = met(plc)
+    host_block(host, plc, START_NS, 1, [])
+    reports = [Left(START_NS, item, 101, (DROPPED, PASSED)[item % 3 == 0]) for item in range(1, count + RING + 4)]
+    plant.plc.extend(reports)
+    plc.overrun(count)
+    plc.read(START_NS, 2)
+    assert len(plc.overwritten) == count
+    assert plant.unreported == {(77, 1), (77, 2), (77, 4)}
+    plant.restart()
+    plc.read(START_NS, 3)
+    assert plant.unreported == {(77, report.item) for report in reports if report.outcome == DROPPED}
 
 
 def test_a_mute_plc_does_nothing_that_it_is_asked() -> None:

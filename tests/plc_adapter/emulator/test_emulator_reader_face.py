@@ -150,6 +150,76 @@ def test_a_cut_ends_by_itself(role: str) -> None:
     run(check())
 
 
+STEPS: Final = range(12)  # of the loop, from one that has begun nothing to one that talks
+
+
+async def ends(connection: socket.socket) -> None:
+    """Wait until the other end has closed it."""
+    loop = asyncio.get_running_loop()
+    with suppress(ConnectionError):
+        while await asyncio.wait_for(loop.sock_recv(connection, 4096), PATIENCE_S):
+            pass
+
+
+@pytest.mark.parametrize("steps", STEPS)
+def test_a_reader_that_is_reached_in_the_moment_of_a_cut_lets_nobody_hang(steps: int) -> None:
+    async def check() -> None:
+        settings = scanner("client")
+        face = ReaderFace("top", settings)
+        async with running(face), adapters(settings):
+            await until(lambda: face.connected)
+            with _unblocking(socket.create_connection((HOST, settings.port))) as late:
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                face.cut(LONG_S)
+                await ends(late)
+            face.mend()
+            await until(lambda: face.connected)
+
+    run(check())
+
+
+@pytest.mark.parametrize("steps", STEPS)
+def test_a_reader_that_reaches_the_adapter_in_the_moment_of_a_cut_comes_back(steps: int) -> None:
+    async def check() -> None:
+        settings = scanner("server")
+        face = ReaderFace("top", settings)
+        with _unblocking(socket.create_server((HOST, settings.port))) as listener:
+            async with running(face):
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                face.cut(LONG_S)
+                late: list[socket.socket] = []
+                with suppress(BlockingIOError):
+                    late.append(listener.accept()[0])
+                for connection in late:
+                    with _unblocking(connection):
+                        await ends(connection)
+                assert not face.connected
+                face.mend()
+                await until(lambda: face.connected)
+                listener.accept()[0].close()
+
+    run(check())
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_reader_that_is_cut_before_it_begins_begins_when_it_is_mended(role: str) -> None:
+    async def check() -> None:
+        settings = scanner(role)
+        face = ReaderFace("top", settings)
+        face.cut(LONG_S)
+        async with running(face), adapters(settings) as (adapter,):
+            await until(lambda: role == "server" or "accepts no connection" in adapter.link.error)
+            for _ in range(50):
+                assert not face.connected
+                await asyncio.sleep(0.001)
+            face.mend()
+            await until(lambda: face.connected)
+
+    run(check())
+
+
 def test_a_command_is_answered_and_hearts_beat_while_somebody_is_connected() -> None:
     async def check() -> None:
         keyence = scanner(maker="keyence", hello="LON\r")

@@ -29,6 +29,7 @@ from plc_adapter.emulator.faults import KINDS, Fault
 from plc_adapter.emulator.line import Line
 from plc_adapter.emulator.network import Network
 from plc_adapter.emulator.plant import BLOCKED, CHANGING, FULL, NS_PER_S, OPEN
+from plc_adapter.emulator.reading import Passage
 from plc_adapter.emulator.scenario import Event, Scenario, ScenarioRefused, Shares
 from plc_adapter.emulator.site import Site
 from plc_adapter.mailbox import RING
@@ -121,6 +122,10 @@ missed = 0
     [
         ('event = 1\nline = "L1"', "event and line: write [[event]] above each event"),
         ("event = [1]", "event 1: this is no table"),
+        (
+            'event = [{at = "06:00", line = ["L1"], what = "jam", chute = 105, for_s = 5}]',
+            "event 1, line: ['L1'] is none; write one of L1, L2",
+        ),
         ("[line]\nL1 = 2", "[line.L1]: this is no table"),
         ('event = [{at = "06:00", line = "L1", what = "restart", chute = 101}]', "chute: there is no such key; it has"),
     ],
@@ -140,11 +145,14 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["at", "line", "what"]), inner),
 )
 KEYS = st.sampled_from(["at", "line", "what", "chute", "for_s", "real_s", "count", "share", "ms"])
+JAM = {"at": "06:00", "line": "L1", "what": "jam", "chute": 105, "for_s": 5}
 
 
-@given(event=st.dictionaries(KEYS, VALUES), section=VALUES)
-def test_whatever_is_written_is_played_or_refused_in_words(event: dict[str, Any], section: Any) -> None:
-    file = {"event": [event], "line": {"L1": section}}
+@given(good=st.sampled_from([{}, JAM]), event=st.dictionaries(KEYS, VALUES), section=VALUES)
+def test_whatever_is_written_is_played_or_refused_in_words(
+    good: dict[str, Any], event: dict[str, Any], section: Any
+) -> None:
+    file = {"event": [good | event], "line": {"L1": section}}
     reading = scenario._Reading(COUNTY)
     reading.scenario(file, ["event 1"])
     assert all(isinstance(words, str) for words in reading.refusals)
@@ -341,19 +349,32 @@ def test_what_lasts_is_mended_when_the_day_is_over(stage: Callable[..., Stage]) 
         faults.Slow(ms=50, real_s=500),
         faults.Cut(real_s=500),
         faults.Overrun(count=1000),
+        faults.Jam(chute=105, for_s=50_000),
+        faults.Miss(count=1000),
+        faults.ReaderCut(real_s=500),
     ]
+    stop = faults.Stop(for_s=50_000)
     opens = 5 * 3600
-    played = stage(*((opens, fault) for fault in lasting), (SIX + 1, faults.Restart()))
+    played = stage(*((opens, fault) for fault in lasting), (SIX, stop), (SIX + 1, faults.Restart()))
     played.until(SIX)
     line = played.lines["L1"]
     network = line.program.network
+    assert (played.state(105), line.plant.stands, line.plant._to_miss) == (BLOCKED, True, 1000)
+    assert (line.readers.send(UNSEEN), line.reading.unread_share) == (None, 1)
     assert (network.is_mute, network.is_cut, network.slow_s, line.reading.unread_share) == (True, True, 0.05, 1)
     assert (line.scans > 0, line.program._side.head) == (True, 0)
     played.course.mend()
     played.until(SIX + 1)
     assert (network.is_mute, network.is_cut, network.slow_s, line.reading.unread_share) == (False, False, 0, 0)
     assert line.program._side.head == RING
-    assert [struck.what for struck in played.course.struck] == [type(fault).__name__.lower() for fault in lasting]
+    assert (played.state(105), line.plant.stands, line.plant._to_miss) == (OPEN, False, 0)
+    assert line.readers.send(UNSEEN) is not None
+    assert [struck.what for struck in played.course.struck] == [
+        type(fault).__name__.lower() for fault in [*lasting, stop]
+    ]
+
+
+UNSEEN = Passage(0, 1, 0, 0, 0, (), 0, (0, 0, 0), is_double=False)
 
 
 def test_trouble_on_a_network_ends_by_itself_and_the_longer_one_counts(monkeypatch: pytest.MonkeyPatch) -> None:

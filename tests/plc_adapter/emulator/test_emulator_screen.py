@@ -3,11 +3,12 @@
 import io
 import os
 import pty
+import select
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from plc_adapter.emulator.site import Site
 from plc_adapter.emulator.traffic import Day
 from sorter.clock import Clock
 
+PATIENCE_S = 30.0
 LOOP = "cross-belt"
 WHEEL = "wheel-diverter"
 RIDING = "◦•○●"
@@ -354,6 +356,44 @@ def test_stderr_of_the_same_terminal_is_kept_until_the_end(terminal: Terminal, m
         sys.stderr.write("a warning")
     text = terminal.close()
     assert text.index("a warning") > text.index("\x1b[?1049l")
+
+
+@pytest.mark.parametrize("height", [24, 3000])
+def test_a_terminal_that_is_lost_is_told_of_once_and_ends_nothing(
+    height: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is closed when it has taken a small frame, and while it has no room for a large one."""
+    other, written = pty.openpty()
+    terminal = os.fdopen(written, "w", encoding="utf-8")
+    looks, told = 0, ""
+
+    def look() -> FloorView:
+        nonlocal looks
+        looks += 1
+        return floor(line())
+
+    with watch(Console(file=terminal, width=80, height=height, _environ=XTERM)) as shown:
+        shown.show(look)
+        while not (shown._frame and (shown._frame.done() or terminal_is_full(written))):
+            time.sleep(0.001)
+        os.close(other)
+        begun_s = time.monotonic()
+        while "the terminal is lost" not in told:
+            shown.show(look)
+            told += capsys.readouterr().err
+            assert time.monotonic() < begun_s + PATIENCE_S
+        seen = looks
+        for _ in range(3):
+            time.sleep(screen.FRAME_S)
+            shown.show(look)
+    assert looks == seen
+    assert "lost" not in capsys.readouterr().err
+    with suppress(OSError):
+        terminal.close()  # a part of the frame may be in it still
+
+
+def terminal_is_full(written: int) -> bool:
+    return not select.select([], [written], [], 0)[1]
 
 
 def test_what_cannot_be_drawn_is_raised(terminal: Terminal) -> None:

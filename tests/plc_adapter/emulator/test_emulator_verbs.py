@@ -3,6 +3,8 @@
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from plc_adapter.emulator.plant import (
     BLOCKED,
@@ -49,7 +51,16 @@ def test_a_jam_keeps_parcels_out_and_goes_by_itself() -> None:
     assert sensed(plant) == [(5.0, 103, BLOCKED), (45.0, 103, OPEN)]
 
 
-def test_the_last_jam_of_a_chute_counts() -> None:
+def test_a_jam_that_ends_sooner_changes_nothing() -> None:
+    plant = plant_of([])
+    plant.block(103, 600)
+    plant.advance(60 * NS_PER_S)
+    plant.block(103, 10)
+    plant.advance(1000 * NS_PER_S)
+    assert sensed(plant) == [(0.0, 103, BLOCKED), (600.0, 103, OPEN)]
+
+
+def test_a_jam_that_ends_later_counts() -> None:
     plant = plant_of([])
     plant.block(103, 40)
     plant.advance(10 * NS_PER_S)
@@ -70,6 +81,79 @@ def test_a_full_chute_waits_for_staff_as_ever() -> None:
     assert 30 <= changing_s - full_s <= 120
     assert 15 <= open_s - changing_s <= 45
     assert (plant.bags, plant.bins()[2].count) == (1, 0)
+
+
+def test_a_chute_that_is_told_full_twice_keeps_its_staff_waiting_for_the_longer_time() -> None:
+    plant = plant_of([])
+    plant.fill(103)
+    plant.advance(10 * NS_PER_S)
+    served_ns = plant._bins[103].served_ns
+    for _ in range(20):
+        plant.fill(103)
+        assert plant._bins[103].served_ns >= served_ns
+        served_ns = plant._bins[103].served_ns
+
+
+def test_a_jammed_chute_stays_jammed_whatever_its_sensor_says_and_is_full_thereafter() -> None:
+    plant = plant_of([])
+    plant.block(103, 600)
+    plant.advance(60 * NS_PER_S)
+    plant.fill(103)
+    plant.advance(1000 * NS_PER_S)
+    assert [state for _, _, state in sensed(plant)] == [BLOCKED, FULL, CHANGING, OPEN]
+    assert sensed(plant)[1] == (600.0, 103, FULL)
+    plant.block(103, 10)
+    plant.advance(2000 * NS_PER_S)
+    assert [state for _, _, state in sensed(plant)[4:]] == [BLOCKED, OPEN]  # it has a new bag
+
+
+def test_what_is_mended_goes_on_at_once() -> None:
+    plant = plant_of([0.0, 1.0])
+    plant.block(103, 10_000)
+    plant.block(104, 10_000)
+    plant.fill(104)
+    plant.miss(1000)
+    plant.advance(5 * NS_PER_S)
+    plant.stop(10_000)
+    plant.advance(65 * NS_PER_S)
+    plant.mend()
+    assert not plant.stands
+    assert sensed(plant)[-2:] == [(65.0, 103, OPEN), (65.0, 104, FULL)]
+    drive(plant, [Order(0.0, 103), Order(0.0, 103)])
+    assert (plant.drop_chute, plant.drop_ns) == ([103, 103], [(10 + 60 + 25) * NS_PER_S, (11 + 60 + 25) * NS_PER_S])
+    assert plant.missed == 0
+    before = list(plant.plc)
+    plant.mend()
+    assert list(plant.plc) == before
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.integers(0, 2400).map(lambda eighth: eighth / 8), max_size=20).map(sorted),
+    st.integers(0, 300),
+    st.integers(1, 100),
+    st.integers(1, 1000),
+)
+def test_a_stop_that_is_mended_is_one_that_ended_then(
+    times_s: list[float], at_s: int, stood_s: int, more_s: int
+) -> None:
+    one, other = plant_of(times_s), plant_of(times_s)
+    mended_s = at_s + stood_s
+    orders = [Order(0.0, 101 + at % 6, 106) for at in range(len(times_s))]
+    drive(one, orders, [(at_s, lambda plant: plant.stop(stood_s))])
+    drive(other, orders, [(at_s, lambda plant: plant.stop(stood_s + more_s)), (mended_s, lambda plant: plant.mend())])
+    assert (one.plc, one.scan_ns) == (other.plc, other.scan_ns)
+    assert (one.drop_chute, one.drop_ns) == (other.drop_chute, other.drop_ns)
+
+
+def test_a_report_is_missing_only_of_what_dropped() -> None:
+    """The first parcel's chute is blocked: it goes round, and the restart takes its report with the second's."""
+    plant = plant_of([0.0, 1.0])
+    plant.block(103, 10_000)
+    drive(plant, [Order(0.0, 103), Order(0.0, 104)], until_s=100)
+    assert left(plant) == [(103, PASSED), (104, DROPPED)]
+    plant.restart()
+    assert plant.unreported == {(1, 2)}
 
 
 def test_a_chute_that_was_full_when_it_got_blocked_is_full_thereafter() -> None:
