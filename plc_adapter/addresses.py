@@ -15,7 +15,8 @@ from plc_adapter.mailbox import BLOCK_BYTES, BLOCK_WORDS
 from plc_adapter.settings import S7, Modbus, OpcUa, Plc
 
 PORTS: Final = {"modbus": 502, "s7": 102, "opcua": 4840}  # as IANA has them
-ROUND_TRIPS: Final = {"modbus": 1, "s7": 2, "opcua": 2}  # of an exchange; Modbus: where the PLC knows function 23
+# Of an exchange, at least: a Modbus PLC that does not know function 23 needs 2, and only a write would tell.
+ROUND_TRIPS: Final = {"modbus": 1, "s7": 2, "opcua": 2}
 UNITS: Final = (1, 255, 0, 2, 3)  # 255 and 0 are what the Modbus TCP guide has for a server that is no gateway
 SLOTS: Final = ((0, 1), (0, 2), (0, 0), (0, 3))  # S7-1200 and 1500, S7-300, some soft PLCs, S7-400 with a wide supply
 # "4x" numbers of registers count from 1, and Modicon writes the kind in front, with five or six digits.
@@ -37,7 +38,7 @@ def usual_port(plc: Plc) -> int:
 
 
 def round_trips(plc: Plc) -> int:
-    """How many requests an exchange takes."""
+    """How many requests an exchange takes at least."""
     return ROUND_TRIPS[dialect_of(plc)]
 
 

@@ -56,6 +56,13 @@ class Commands(click.Group):
         return command
 
 
+def _ticking(_context: click.Context, _option: click.Parameter, text: str) -> Clock:
+    try:
+        return Clock.from_text(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
 site_option = click.option(
     "--site",
     "folder",
@@ -65,6 +72,14 @@ site_option = click.option(
     help="The folder that holds site.toml.",
 )
 line_option = click.option("--line", "names", multiple=True, metavar="LINE", help="Only this line; may be repeated.")
+clock_option = click.option(
+    "--clock",
+    "ticking",
+    default="",
+    metavar="TEXT",
+    callback=_ticking,
+    help="START,RATE,ANCHOR_NS: a scaled clock shared by all processes.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 
 
@@ -83,11 +98,9 @@ def main() -> None:
 @main.command()
 @site_option
 @line_option
-@click.option(
-    "--clock", default="", metavar="TEXT", help="START,RATE,ANCHOR_NS: a scaled clock shared by all processes."
-)
+@clock_option
 @json_option
-def run(*, folder: Path, names: tuple[str, ...], clock: str, as_json: bool) -> None:
+def run(*, folder: Path, names: tuple[str, ...], ticking: Clock, as_json: bool) -> None:
     """Carry the PLCs' reports to the daemon and its diverts to the PLCs, until SIGTERM or Ctrl-C.
 
     PLCs and daemon may come and go in any order; nothing they acknowledged is lost. With keys,
@@ -98,10 +111,6 @@ def run(*, folder: Path, names: tuple[str, ...], clock: str, as_json: bool) -> N
       plc-adapter run --site my-hub
       plc-adapter run --site my-hub --line L1 --line L2
     """
-    try:
-        ticking = Clock.from_text(clock)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--clock") from error
     site, chosen = _site(folder, names)
     try:
         lines = service.lines_of(site, chosen, ticking)
@@ -118,9 +127,12 @@ def run(*, folder: Path, names: tuple[str, ...], clock: str, as_json: bool) -> N
 @main.command()
 @site_option
 @line_option
+@clock_option
 @json_option
-def probe(*, folder: Path, names: tuple[str, ...], as_json: bool) -> None:
+def probe(*, folder: Path, names: tuple[str, ...], ticking: Clock, as_json: bool) -> None:
     """Look at the PLCs and say in words what is wrong; writes nothing to them, also while a plant runs.
+
+    An emulator's PLCs keep the day's time: give the --clock that it printed.
 
     \b
     Examples:
@@ -128,7 +140,7 @@ def probe(*, folder: Path, names: tuple[str, ...], as_json: bool) -> None:
       plc-adapter probe --site my-hub --line L1 --json
     """
     site, chosen = _site(folder, names)
-    found = asyncio.run(_probe(site, chosen))
+    found = asyncio.run(_probe(site, chosen, ticking.rate))
     if as_json:
         lines = [{"ok": not one.faults, "problems": one.problems, **asdict(one)} for one in found]
         click.echo(json.dumps({"lines": lines}, ensure_ascii=False))
@@ -280,8 +292,8 @@ async def _run(lines: list[service.Line], clock: Clock, daemon: str) -> dict[str
     return done
 
 
-async def _probe(site: settings.Site, names: list[str]) -> list[probing.Findings]:
-    return await asyncio.gather(*(probing.examine(name, site.plcs[name]) for name in names))
+async def _probe(site: settings.Site, names: list[str], rate: float) -> list[probing.Findings]:
+    return await asyncio.gather(*(probing.examine(name, site.plcs[name], rate=rate) for name in names))
 
 
 def _print(findings: probing.Findings) -> None:
@@ -314,7 +326,7 @@ def _figures(findings: probing.Findings) -> Iterator[tuple[str, str]]:
             f"({findings.reads} reads, {findings.unanswered} unanswered)"
         ),
     )
-    yield "polling", f"up to {findings.polls_per_s:.0f} exchanges/s"
+    yield "polling", f"at most {findings.polls_per_s_max:.0f} exchanges/s"
 
 
 def _wrapped(text: str) -> str:

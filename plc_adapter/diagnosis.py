@@ -26,6 +26,7 @@ from sorter.records import NONE_16, ChuteState, Discharge, Kind
 
 # Words of the PLC's block, as plc_adapter.mailbox lays it out.
 _EPOCH: Final = 2
+_HOST_EPOCH: Final = 4  # both as in the host's block
 _BEAT: Final = 5
 _HEAD: Final = 6
 _TAIL: Final = 8
@@ -73,6 +74,12 @@ class Fault:
 
 
 DRIVEN: Final = Fault("driven", "an adapter drives this PLC right now", "")
+FULL: Final = Fault("full", f"the ring is full: {RING} reports wait for an adapter", "start plc-adapter run")
+STUCK: Final = Fault(
+    "full",
+    f"the ring is full: {RING} reports wait, though an adapter runs",
+    "see in the adapter's log why it acknowledges none; most often no daemon runs",
+)
 
 
 @dataclass(slots=True)
@@ -83,7 +90,7 @@ class Judgement:
     notes: list[Fault] = field(default_factory=list)
     heads: list[PlcHead] = field(default_factory=list)
     beat_ms: float = 0.0  # between two heartbeats, as far as the looks can tell
-    clock_rate: float = 0.0  # of the PLC's clock to real time
+    clock_rate: float = 0.0  # of the PLC's clock to the one it is to have; 0 also where nobody can tell
 
 
 class Seen(NamedTuple):
@@ -123,8 +130,11 @@ def is_hosts(block: bytes) -> bool:
     return not any(to_words(block)[_ONLY_PLC])
 
 
-def judge(looks: Sequence[Look], word_order: WordOrder, word: WordName) -> Judgement:
-    """What is wrong with the mailbox that `looks` show, oldest first; at least one look."""
+def judge(looks: Sequence[Look], word_order: WordOrder, word: WordName, rate: float = 1.0) -> Judgement:
+    """What is wrong with the mailbox that `looks` show, oldest first; at least one look.
+
+    The PLC's clock is to run `rate` times as fast as real time: an emulator's does.
+    """
     marked = find_mark(looks[-1].block)
     if marked is None or marked.at_byte != 0:
         return Judgement([_no_mailbox(looks[-1].block, marked, word)])
@@ -142,13 +152,48 @@ def judge(looks: Sequence[Look], word_order: WordOrder, word: WordName) -> Judge
         return judgement
     beating = _heartbeat(seen, judgement, word)
     if beating:
-        _clock(seen, judgement, word)
-        judgement.faults += _stamps(seen, word, judgement)
+        _clock(seen, judgement, word, rate)
+        judgement.faults += _stamps(seen, word, judgement, rate)
     judgement.faults += _epochs(seen, judgement.notes, word)
     judgement.faults += _ring(seen, word)
     judgement.faults += _line_state(seen[-1].head, word)
-    judgement.notes += _driven(seen)
+    if not any(fault.fault == "tail" for fault in judgement.faults):
+        judgement.notes += _driven(seen)
     return judgement
+
+
+def orders_ignored(blocks: Sequence[bytes], looks: Sequence[Look], place: str) -> Fault | None:
+    """What a PLC that does not take over what an adapter writes to it does wrong; None: a look shows that it took it.
+
+    `blocks` are the host's at `place`, oldest first; a look at least must be younger than what the adapter began.
+    """
+    marked = find_mark(looks[-1].block)
+    heads = [one.head for one in _mailboxes(looks, marked)] if marked else []
+    if marked is None or not heads:
+        return None  # it stopped meanwhile, and nobody can tell
+    spoken = [_spoken(block, marked.word_order) for block in blocks]
+    if not {(head.epoch, head.host_epoch) for head in heads}.isdisjoint(spoken):
+        return None
+    epoch, host_epoch = spoken[-1]
+    if epoch not in {head.epoch for head in heads}:
+        return Fault(
+            "orders_ignored",
+            f"the host's block speaks to epoch {epoch}, and the PLC is in epoch {heads[-1].epoch}: it takes no order",
+            "see in the adapter's log what it cannot read, and let it run with this site.toml",
+        )
+    return Fault(
+        "orders_ignored",
+        f"the PLC does not read the host's block: an adapter writes host epoch {host_epoch} {place}, "
+        f"and the PLC stays at {heads[-1].host_epoch}",
+        "compare the address that the PLC's program reads from with site.toml, then the order of the words it reads",
+    )
+
+
+def _spoken(block: bytes, word_order: WordOrder) -> tuple[int, int]:
+    """The PLC's epoch that a host's block speaks to, and its own."""
+    words = to_words(block)
+    high, low = words[_EPOCH : _EPOCH + 2] if word_order == "big" else words[_EPOCH + 1 : _EPOCH - 1 : -1]
+    return high << 16 | low, words[_HOST_EPOCH]
 
 
 def slow(
@@ -264,30 +309,34 @@ def _no_beat(seen: Sequence[Seen], word: WordName) -> Fault:
     )
 
 
-def _clock(seen: Sequence[Seen], judgement: Judgement, word: WordName) -> None:
+def _clock(seen: Sequence[Seen], judgement: Judgement, word: WordName, rate_meant: float) -> None:
     steps_ms = [after.head.clock_ms - before.head.clock_ms & _LOW for before, after in pairwise(seen)]
     if not steps_ms or _restarts(seen):
         return
-    advance_ms = sum(steps_ms)
+    longest_ms = max((after.came_ns - before.asked_ns) / NS_PER_MS for before, after in pairwise(seen))
+    if (1 + DRIFT) * longest_ms * rate_meant > _LOW:
+        return  # it may have come round once more than can be seen
+    advance_ms = sum(steps_ms) / rate_meant
     least_ms = (seen[-1].asked_ns - seen[0].came_ns) / NS_PER_MS
     most_ms = (seen[-1].came_ns - seen[0].asked_ns) / NS_PER_MS
     rate = 2 * advance_ms / (least_ms + most_ms)
     judgement.clock_rate = round(rate, 3)
     scan_ms = max(judgement.beat_ms, PATIENCE_MS / 2)  # it may be written once a scan only
-    do = f"count milliseconds, and write the low word to {word(_CLOCK)} in each scan; an emulator's runs at its speed"
+    do = f"count milliseconds, and write the low word to {word(_CLOCK)} in each scan; for an emulator give its --clock"
     if advance_ms == 0 and least_ms > scan_ms:
         judgement.faults.append(Fault("clock", f"the clock stands still ({word(_CLOCK)})", do))
     elif not (1 - DRIFT) * least_ms - scan_ms <= advance_ms <= (1 + DRIFT) * most_ms + scan_ms:
+        meant = "real time" if rate_meant == 1 else "the clock given"
         unit = next((f": it seems to count {unit}" for at, unit in UNITS.items() if abs(rate / at - 1) < UNIT_OFF), "")
         judgement.faults.append(
-            Fault("clock", f"the clock ({word(_CLOCK)}) runs {rate:.3g} times as fast as real time{unit}", do)
+            Fault("clock", f"the clock ({word(_CLOCK)}) runs {rate:.3g} times as fast as {meant}{unit}", do)
         )
 
 
-def _stamps(seen: Sequence[Seen], word: WordName, judgement: Judgement) -> list[Fault]:
+def _stamps(seen: Sequence[Seen], word: WordName, judgement: Judgement, rate: float) -> list[Fault]:
     """Reports that came while looking must have been stamped just now."""
-    if any(fault.fault == "clock" for fault in judgement.faults):
-        return []
+    if rate > 1 or any(fault.fault == "clock" for fault in judgement.faults):
+        return []  # a clock that runs faster comes round too soon to tell old from new
     for before, after in pairwise(seen):
         waited = before.head.head - before.head.tail & _LOW >= RING
         for number in _numbers(after.head.head) if not waited and before.head.epoch == after.head.epoch else ():
@@ -339,6 +388,10 @@ def _ring(seen: Sequence[Seen], word: WordName) -> Iterator[Fault]:
             "let the program write every u32 in the same order",
         )
         return
+    if back := _tail_back(seen, word):
+        yield back
+        yield from _contents(seen, word)
+        return
     open_ = max(_unacknowledged(one) for one in seen)
     ahead = [one.head for one in seen if _unacknowledged(one) < 0]
     if len(ahead) > 1:
@@ -356,6 +409,19 @@ def _ring(seen: Sequence[Seen], word: WordName) -> Iterator[Fault]:
     else:
         yield from _unclosed(seen, word)
     yield from _contents(seen, word)
+
+
+def _tail_back(seen: Sequence[Seen], word: WordName) -> Fault | None:
+    """An acknowledgement that was taken back, though neither side began anew."""
+    for before, after in pairwise(one.head for one in seen):
+        same = (before.epoch, before.host_epoch) == (after.epoch, after.host_epoch) and before.head <= after.head
+        if same and 0 < before.tail - after.tail & _LOW <= _HALF:
+            return Fault(
+                "tail",
+                f"the tail went back from {before.tail} to {after.tail} within epoch {after.epoch} ({word(_TAIL)})",
+                "take a tail over only when it lies between the PLC's own tail and head, and let nothing else write it",
+            )
+    return None
 
 
 def _unacknowledged(one: Seen) -> int:
@@ -467,4 +533,4 @@ def _driven(seen: Sequence[Seen]) -> Iterator[Fault]:
     if len(told) > 1:
         yield DRIVEN
     elif _unacknowledged(seen[-1]) == RING:
-        yield Fault("full", f"the ring is full: {RING} reports wait for an adapter", "start plc-adapter run")
+        yield FULL

@@ -15,6 +15,8 @@ How it is used:
 - Take every order out at once, also one with `left` 0; a later order for an item replaces the earlier.
 - An epoch that changes is a PLC restart. The host then meets the PLC anew: it raises the host
   epoch, and the PLC takes the new host epoch over and counts orders from 0 again.
+- In the scan that takes a new host epoch over the PLC takes no orders: the ring beside it may
+  still be the old one, and the host gives none before it has read its epoch back.
 - No new heartbeat for 500 ms: the other side is dead. The PLC recirculates on its own.
 - After a new epoch of either side the PLC reports the state of every chute: an adapter that died
   may have taken the last change with it.
@@ -104,7 +106,7 @@ class Order(NamedTuple):
     item: int
     chute: int
     alternate: int  # NONE_16: none
-    deadline_ns: int  # when the divert is reached
+    deadline_ns: int  # until then the PLC can act on it
     reason: int
 
 
@@ -114,7 +116,7 @@ class Told(NamedTuple):
     item: int
     chute: int
     alternate: int  # NONE_16: none
-    left_ms: int  # until the divert is reached, as of when the host wrote it; 0: too late
+    left_ms: int  # left to act on it, as of when the host wrote it; 0: too late
     reason: int
 
 
@@ -392,6 +394,7 @@ class PlcSide:
             return []
         if host_epoch != self.host_epoch:
             self.host_epoch, self.taken = host_epoch, 0
+            head = 0  # what stands in the ring may be another adapter's
         if beat != self._host_beat:
             self._host_beat, self._heard_ns = beat, now_ns
         self.host_state = HostState.DECIDING if state == HostState.DECIDING else HostState.AWAY

@@ -12,10 +12,11 @@ import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from plc_adapter import addresses, diagnosis
-from plc_adapter.diagnosis import DRIVEN, PATIENCE_MS, Fault, Look, find_mark, is_hosts
+from plc_adapter.diagnosis import DRIVEN, FULL, PATIENCE_MS, STUCK, Fault, Look, find_mark, is_hosts
 from plc_adapter.mailbox import LineState, WordOrder
 from plc_adapter.port import Garbled, Late, Port, PortError, Refused, Unreachable
 from plc_adapter.service import port_of
@@ -28,6 +29,7 @@ SEARCH_S: Final = 8.0  # for all other places together
 REACH_S: Final = 2.0  # for a connection, where a port has said that there is none
 LATES_MAX: Final = 3  # so many before the first answer, and there will be none
 HOST_BEAT_S: Final = 0.3  # an adapter writes more often, unless its poll_ms is longer
+TAKEN_S: Final = 1.0  # twice as long as a heart may stand still: by then a PLC has taken over what it reads
 
 # A port says what failed in a sentence; by these words of it the fault has its name.
 _WORDS: Final = (
@@ -57,6 +59,8 @@ _CURES: Final = {
 _ELSEWHERE: Final = frozenset(
     {"address", "dialect", "empty", "no_block", "rack_slot", "refused", "silent", "unit", "unreachable"}
 )
+# With these a PLC cannot take over what an adapter writes: they are told alone.
+_HINDRANCES: Final = frozenset({"byte_order", "epoch", "heartbeat", "word_order"})
 _CHANGED: Final = {"port": "unreachable", "unit": "unit", "rack": "rack_slot", "slot": "rack_slot"}
 
 
@@ -78,13 +82,13 @@ class Findings:
     unacknowledged: int = 0
     orders_taken: int = 0  # low word
     beat_ms: float = 0.0  # between two heartbeats, as far as the reads can tell
-    clock_rate: float = 0.0  # of the PLC's clock to real time
+    clock_rate: float = 0.0  # of the PLC's clock to the one it is to have; 0 also where nobody can tell
     reads: int = 0
     unanswered: int = 0
     read_ms: float = 0.0  # the middle one
     read_ms_p99: float = 0.0
     read_ms_max: float = 0.0
-    polls_per_s: float = 0.0  # exchanges that could follow one another
+    polls_per_s_max: float = 0.0  # exchanges that could follow one another; fewer where one takes more requests
 
     @property
     def problems(self) -> list[str]:
@@ -99,11 +103,15 @@ class _Watched:
     error: PortError | None = None  # what ended it early
 
 
-async def examine(line: str, plc: Plc, *, for_s: float = LOOK_S) -> Findings:
-    """Look at the PLC of a line, and where it is not as site.toml says, look for it."""
+async def examine(line: str, plc: Plc, *, for_s: float = LOOK_S, rate: float = 1.0) -> Findings:
+    """Look at the PLC of a line, and where it is not as site.toml says, look for it.
+
+    `rate` is how many times as fast as real time its clock is to run.
+    """
     watched = await _watch(port := port_of(plc), for_s)
     findings = Findings(line, port.name, plc.word_order, addresses.place_of(plc))
-    _judge(watched, findings, plc.poll_ms, addresses.round_trips(plc), lambda word: addresses.word_of(plc, word))
+    word = partial(addresses.word_of, plc)
+    _judge(watched, findings, poll_ms=plc.poll_ms, round_trips=addresses.round_trips(plc), word=word, rate=rate)
     if _at_its_place(watched):
         await _look_at_orders(plc, watched, findings)
     elif findings.faults[0].fault in _ELSEWHERE:
@@ -114,13 +122,17 @@ async def examine(line: str, plc: Plc, *, for_s: float = LOOK_S) -> Findings:
 async def probe(line: str, port: Port, word_order: WordOrder, *, for_s: float = LOOK_S) -> Findings:
     """Read the PLC's block for a while. Raises nothing that a PLC can cause."""
     findings = Findings(line, port.name, word_order)
-    _judge(await _watch(port, for_s), findings, poll_ms=PATIENCE_MS, round_trips=1, word=lambda word: f"word {word}")
+    _judge(await _watch(port, for_s), findings, poll_ms=PATIENCE_MS, round_trips=1, word="word {}".format)
     return findings
 
 
 def _at_its_place(watched: _Watched) -> bool:
     """Whether the block that was read last begins as a mailbox does."""
-    marked = find_mark(watched.looks[-1].block) if watched.looks else None
+    return bool(watched.looks) and _begins(watched.looks[-1].block)
+
+
+def _begins(block: bytes) -> bool:
+    marked = find_mark(block)
     return marked is not None and marked.at_byte == 0
 
 
@@ -148,12 +160,20 @@ async def _watch(port: Port, for_s: float) -> _Watched:
     return watched
 
 
-def _judge(watched: _Watched, findings: Findings, poll_ms: float, round_trips: int, word: diagnosis.WordName) -> None:
+def _judge(
+    watched: _Watched,
+    findings: Findings,
+    *,
+    poll_ms: float,
+    round_trips: int,
+    word: diagnosis.WordName,
+    rate: float = 1.0,
+) -> None:
     if watched.error:
         findings.faults.append(_fault_of(watched.error))
     if not watched.looks:
         return
-    judgement = diagnosis.judge(watched.looks, findings.word_order, word)
+    judgement = diagnosis.judge(watched.looks, findings.word_order, word, rate)
     findings.faults += judgement.faults
     findings.notes += judgement.notes
     findings.beat_ms, findings.clock_rate = judgement.beat_ms, judgement.clock_rate
@@ -165,7 +185,7 @@ def _judge(watched: _Watched, findings: Findings, poll_ms: float, round_trips: i
     findings.read_ms = round(times_ms[len(times_ms) // 2], 3)
     findings.read_ms_p99 = round(times_ms[len(times_ms) * 99 // 100], 3)
     findings.read_ms_max = round(times_ms[-1], 3)
-    findings.polls_per_s = round(1000 / (max(findings.read_ms, 0.001) * round_trips), 1)
+    findings.polls_per_s_max = round(1000 / (max(findings.read_ms, 0.001) * round_trips), 1)
     if not judgement.heads:
         return
     head = judgement.heads[-1]
@@ -293,14 +313,14 @@ async def _reached(plc: Plc, watched: _Watched) -> Fault | None:
 
 
 async def _look_at_orders(plc: Plc, watched: _Watched, findings: Findings) -> None:
-    """Whether the host's block is where site.toml has it, and whether a host writes it now."""
+    """Whether the host's block is where site.toml has it, and when a host writes it now, what comes of that."""
     other = addresses.exchanged(plc)
-    port = port_of(other)
     try:
-        await port.connect()
-        first = await port.read()
-        await asyncio.sleep(max(HOST_BEAT_S, 2 * plc.poll_ms / 1000))
-        last = await port.read()
+        first, last = await _two_of(other)
+        if is_hosts(watched.looks[-1].block) and find_mark(last) and not is_hosts(last):
+            findings.faults[:] = [_elsewhere(plc, other)]
+        elif first != last and _begins(last):
+            await _look_at_writer(plc, watched.looks, [first, last], findings)
     except (Refused, Garbled) as error:
         why = _fault_of(error)
         findings.faults.append(
@@ -310,13 +330,40 @@ async def _look_at_orders(plc: Plc, watched: _Watched, findings: Findings) -> No
                 "let the PLC's program have one there that the host may read and write, or correct it in site.toml",
             )
         )
-        return
     except PortError as error:
         findings.notes.append(Fault("orders", f"the host's block could not be looked at: {error}", ""))
-        return
+
+
+async def _two_of(other: Plc) -> tuple[bytes, bytes]:
+    """A block as it is, and after at least one write of whoever writes it. Raises PortError."""
+    port = port_of(other)
+    try:
+        await port.connect()
+        first = await port.read()
+        await asyncio.sleep(max(HOST_BEAT_S, 2 * other.poll_ms / 1000))
+        return first, await port.read()
     finally:
         await port.close()
-    if is_hosts(watched.looks[-1].block) and find_mark(last) and not is_hosts(last):
-        findings.faults[:] = [_elsewhere(plc, other)]
-    elif first != last and DRIVEN not in findings.notes:
-        findings.notes.append(DRIVEN)
+
+
+async def _look_at_writer(plc: Plc, looks: list[Look], blocks: list[bytes], findings: Findings) -> None:
+    """Whether the PLC reads what an adapter writes. Raises PortError."""
+    hindered = _HINDRANCES.intersection(one.fault for one in findings.faults)
+    ignored = None if hindered else await _ignored(plc, looks, blocks)
+    full = FULL in findings.notes
+    findings.notes[:] = [note for note in findings.notes if note not in {FULL, DRIVEN}]
+    if ignored:
+        findings.faults.append(ignored)
+    else:
+        findings.notes += [STUCK, DRIVEN] if full else [DRIVEN]
+
+
+async def _ignored(plc: Plc, looks: list[Look], blocks: list[bytes]) -> Fault | None:
+    """What the PLC does not take over; an adapter that came just now is given time. Raises PortError."""
+    other = addresses.exchanged(plc)
+    place = addresses.place_of(other)
+    if diagnosis.orders_ignored(blocks, looks, place) is None:
+        return None
+    later = await _watch(port_of(plc), TAKEN_S)
+    blocks = [*blocks, *await _two_of(other)]
+    return diagnosis.orders_ignored(blocks, [*looks, *later.looks], place) if later.looks else None

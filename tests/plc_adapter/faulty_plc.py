@@ -12,7 +12,7 @@ from pymodbus.constants import ExcCodes
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from plc_adapter.mailbox import BLOCK_WORDS, LineState, PlcSide, from_words, to_words
+from plc_adapter.mailbox import BLOCK_BYTES, BLOCK_WORDS, LineState, PlcSide, Told, from_words, to_words
 from sorter.records import Kind
 
 HEAD = 6  # the low words of what a block begins with
@@ -75,6 +75,23 @@ class StampingProgram(FaultyProgram):
         if self._beat == 8:
             self.report(Kind.ITEM, 4, 1, 0, clock_ms - 20_000)
         return super().block(clock_ms, line_state)
+
+
+class UnsteadyProgram(FaultyProgram):
+    """Takes an acknowledgement back."""
+
+    def block(self, clock_ms: int, line_state: LineState = LineState.RUNNING) -> bytes:
+        self.tail = 3 if self._beat < 8 else 0
+        return super().block(clock_ms, line_state)
+
+
+class DeafProgram(FaultyProgram):
+    """Looks for the host's block where it is not."""
+
+    def receive(self, block: bytes, now_ns: int) -> list[Told]:
+        assert len(block) == BLOCK_BYTES
+        assert now_ns
+        return []
 
 
 class DrivenProgram(FaultyProgram):
@@ -210,6 +227,7 @@ MISTAKES = {
     "no heartbeat": Mistake(spoilt(word(HEARTBEAT, 9)), "heartbeat", "though the program runs", "in each scan"),
     "overrun": Mistake(OverrunningProgram, "overrun", "20 reports are not acknowledged", "head - tail is 8"),
     "tail too far": Mistake(spoilt(word(TAIL, 5)), "tail", "tail 5 is past the head 3", "between"),
+    "tail back": Mistake(UnsteadyProgram, "tail", "the tail went back from 3 to 0", "between"),
     "never closed": Mistake(spoilt(of_report(3, 7, 0)), "torn", "report 3, but it is never closed", "raise head"),
     "never opened": Mistake(spoilt(of_report(2, 0, 0)), "torn", "report 2, but it is never opened", "seq (word 0"),
     "head too early": Mistake(spoilt(word(HEAD + 1, 4)), "torn", "report 4, but it is never written", "raise head"),

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plc_adapter.diagnosis import Look, find_mark, judge, slow
-from plc_adapter.mailbox import BLOCK_BYTES, RING, PlcSide, WordOrder
+from plc_adapter.diagnosis import Look, find_mark, judge, orders_ignored, slow
+from plc_adapter.mailbox import BLOCK_BYTES, RING, HostSide, HostState, PlcSide, WordOrder
 from sorter.records import Kind
 from tests.plc_adapter.faulty_plc import MISTAKES
 
@@ -87,11 +87,11 @@ def test_bytes_of_chance_are_no_mailbox(blocks: list[bytes], order: WordOrder) -
 )
 def test_whatever_stands_behind_the_mark_is_judged(spoilt: dict[int, int], order: WordOrder, steps: list[Step]) -> None:
     looks = []
-    for look in story(PlcSide(7, order), steps, None, 0):
-        block = bytearray(look.block)
+    for seen in story(PlcSide(7, order), steps, None, 0):
+        block = bytearray(seen.block)
         for at, value in spoilt.items():
             block[at] = value
-        looks.append(look._replace(block=bytes(block)))
+        looks.append(seen._replace(block=bytes(block)))
     for fault in judge(looks, order, name_of).faults:
         assert fault.fault
         assert fault.message
@@ -135,6 +135,73 @@ def test_a_heart_that_pauses_longer_than_a_host_waits_is_told() -> None:
     faults = judge(looks, "big", name_of).faults
     assert [fault.fault for fault in faults] == ["heartbeat"]
     assert "stood still for 690 ms" in faults[0].message
+
+
+@pytest.mark.parametrize("rate", [0.5, 20.0, 640.0])
+def test_a_scaled_clock_is_right_by_that_clock_and_wrong_by_another(rate: float) -> None:
+    plc = PlcSide(7)
+    looks = []
+    for at_ms in range(0, 2001, 10):
+        if at_ms % 300 == 0:
+            plc.report(Kind.ITEM, 1, 1, 0, int((at_ms - 20) * rate))
+        looks.append(Look(at_ms * MS, (at_ms + 1) * MS, plc.block(int(at_ms * rate))))
+    judgement = judge(looks, "big", name_of, rate)
+    assert judgement.faults == []
+    assert judgement.clock_rate == pytest.approx(1, abs=0.01)
+    (fault,) = judge(looks, "big", name_of).faults
+    assert (fault.fault, "--clock" in fault.do) == ("clock", True)
+    (fault,) = judge(looks, "big", name_of, rate * 1.5).faults
+    assert (fault.fault, "as fast as the clock given" in fault.message) == ("clock", True)
+
+
+def test_a_clock_that_comes_round_between_two_looks_is_not_judged() -> None:
+    plc = PlcSide(7)
+    looks = [Look(at_ms * MS, (at_ms + 1) * MS, plc.block(at_ms * 640)) for at_ms in range(0, 2001, 200)]
+    judgement = judge(looks, "big", name_of, 640.0)
+    assert (judgement.faults, judgement.clock_rate) == ([], 0)
+
+
+@pytest.mark.parametrize(("epoch", "host_epoch"), [(8, 1), (7, 2)])
+def test_a_tail_may_go_back_with_another_epoch_of_either_side(epoch: int, host_epoch: int) -> None:
+    plc = PlcSide(7)
+    plc.host_epoch, plc.head, plc.tail = 1, 3, 3
+    looks = [Look(0, MS, plc.block(0))]
+    plc.epoch, plc.host_epoch, plc.tail = epoch, host_epoch, 0
+    looks.append(Look(10 * MS, 11 * MS, plc.block(10)))
+    assert judge(looks, "big", name_of).faults == []
+
+
+def orders(order: WordOrder, epoch: int, host_epoch: int) -> bytes:
+    """A host's block that speaks to a PLC's epoch."""
+    host = HostSide(order)
+    host.epoch, host.host_epoch = epoch, host_epoch
+    return host.block(0, HostState.DECIDING)
+
+
+@pytest.mark.parametrize("order", ["big", "little"])
+@pytest.mark.parametrize(
+    ("spoken", "taken", "ignored"),
+    [
+        ([(7, 3), (7, 3)], [(7, 2), (7, 2)], "the PLC does not read the host's block"),
+        ([(7, 3), (7, 3)], [(7, 2), (7, 3)], ""),  # it came while the PLC was looked at
+        ([(7, 3), (7, 4)], [(7, 3), (7, 3)], ""),  # another adapter comes
+        ([(7, 3), (8, 1)], [(7, 3), (8, 0)], ""),  # the PLC starts again
+        ([(6, 3), (6, 3)], [(7, 3), (7, 3)], "the host's block speaks to epoch 6, and the PLC is in epoch 7"),
+        ([(0, 0), (0, 0)], [(7, 0), (7, 0)], "the host's block speaks to epoch 0, and the PLC is in epoch 7"),
+    ],
+)
+def test_orders_are_ignored_when_no_look_shows_the_hosts_epoch_taken_over(
+    spoken: list[tuple[int, int]], taken: list[tuple[int, int]], ignored: str, order: WordOrder
+) -> None:
+    looks = []
+    for epoch, host_epoch in taken:
+        plc = PlcSide(epoch, order)
+        plc.host_epoch = host_epoch
+        looks.append(Look(0, MS, plc.block(0)))
+    blocks = [orders(order, epoch, host_epoch) for epoch, host_epoch in spoken]
+    fault = orders_ignored(blocks, looks, "there")
+    assert (fault.message if fault else "").startswith(ignored)
+    assert bool(fault) == bool(ignored)
 
 
 def test_slowness_is_a_note_above_the_poll_time_and_a_fault_near_the_patience() -> None:

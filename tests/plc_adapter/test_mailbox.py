@@ -253,6 +253,22 @@ def test_the_plc_ignores_who_speaks_to_another_epoch() -> None:
     assert plc.ignored >= 3
 
 
+def test_old_orders_beside_a_new_host_epoch_are_not_taken() -> None:
+    host, plc = met()
+    host.give(order(1))
+    before = host.block(0, HostState.DECIDING)
+    assert exchange(host, plc) == ([], [1])
+    again = HostSide()
+    again.receive(plc.block(0), 0)
+    after = again.block(0, HostState.DECIDING)
+    assert plc.receive(after[:10] + before[10:], 0) == []  # the rest of it is on its way
+    assert (plc.host_epoch, plc.taken) == (again.host_epoch, 0)
+    exchange(again, plc)
+    assert exchange(again, plc) == ([], [])
+    again.give(order(2))
+    assert exchange(again, plc) == ([], [2])
+
+
 def test_an_adapter_that_starts_again_goes_on_at_the_acknowledgement() -> None:
     host, plc = met()
     for item in range(1, 6):

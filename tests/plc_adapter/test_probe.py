@@ -24,8 +24,17 @@ from plc_adapter.mailbox import HostSide, HostState, PlcSide
 from plc_adapter.probe import examine
 from plc_adapter.service import port_of
 from plc_adapter.settings import S7, Modbus, OpcUa, Plc
+from sorter.records import Kind
 from tests.plc_adapter import opcua_plc, s7_plc
-from tests.plc_adapter.faulty_plc import MISTAKES, DrivenProgram, FaultyProgram, Misconfigured, Mistake
+from tests.plc_adapter.faulty_plc import (
+    MISTAKES,
+    DeafProgram,
+    DrivenProgram,
+    FaultyProgram,
+    Misconfigured,
+    Mistake,
+    clock_times,
+)
 from tests.plc_adapter.test_s7 import (
     CONFIRM,
     DISCONNECT,
@@ -85,6 +94,7 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(dialect, "TIMEOUT_S", 20.0)
     monkeypatch.setattr(diagnosis, "SLOW_MS", 20_000.0)
     monkeypatch.setattr(probing, "HOST_BEAT_S", 0.05)
+    monkeypatch.setattr(probing, "TAKEN_S", 0.05)
 
 
 Serve = Callable[[PlcSide], AbstractAsyncContextManager[Plc]]
@@ -312,28 +322,87 @@ def test_an_opcua_variable_that_is_not_the_block_is_told(settings: dict[str, str
     asyncio.run(check())
 
 
+async def examine_driven(plc: Plc, known: Callable[[HostSide], bool]) -> probing.Findings:
+    """Examine a PLC beside an adapter that gives and acknowledges nothing, from when the adapter knows so much."""
+    adapter, host, met = port_of(plc), HostSide(), asyncio.Event()
+    await adapter.connect()
+
+    async def drive() -> None:
+        while True:
+            now_ns = time.monotonic_ns()
+            host.receive(await adapter.exchange(host.block(now_ns, HostState.DECIDING)), now_ns)
+            if known(host):
+                met.set()
+            await asyncio.sleep(0.005)
+
+    driving = asyncio.create_task(drive())
+    await met.wait()
+    findings = await examine("L1", plc, for_s=SHORT_S)
+    driving.cancel()
+    await asyncio.gather(driving, return_exceptions=True)
+    await adapter.close()
+    return findings
+
+
+def filled(program: PlcSide) -> PlcSide:
+    """A program whose ring has no room."""
+    while program.report(Kind.ITEM, program.head + 1, 1, 0, 0):
+        pass
+    return program
+
+
 def test_an_adapter_at_work_is_seen_by_its_heartbeat_alone() -> None:
     async def check() -> None:
         async with s7(PlcSide(7)) as plc:
-            adapter, host, met = port_of(plc), HostSide(), asyncio.Event()
-            await adapter.connect()
-
-            async def drive() -> None:
-                while True:
-                    now_ns = time.monotonic_ns()
-                    host.receive(await adapter.exchange(host.block(now_ns, HostState.DECIDING)), now_ns)
-                    if host.ready:
-                        met.set()
-                    await asyncio.sleep(0.005)
-
-            driving = asyncio.create_task(drive())
-            await met.wait()  # from now on only its heartbeat changes
-            findings = await examine("L1", plc, for_s=SHORT_S)
-            driving.cancel()
-            await asyncio.gather(driving, return_exceptions=True)
-            await adapter.close()
+            findings = await examine_driven(plc, lambda host: host.ready)
         assert findings.faults == []
         assert [note.fault for note in findings.notes] == ["driven"]
+
+    asyncio.run(check())
+
+
+def test_a_full_ring_beside_an_adapter_is_no_reason_to_start_one() -> None:
+    async def check() -> None:
+        async with s7(filled(PlcSide(7))) as plc:
+            alone = await examine("L1", plc, for_s=SHORT_S)
+            driven = await examine_driven(plc, lambda host: host.ready)
+        assert alone.faults == driven.faults == []
+        assert [(note.fault, note.do) for note in alone.notes] == [("full", "start plc-adapter run")]
+        assert {note.fault for note in driven.notes} == {"full", "driven"}
+        assert not [note for note in driven.notes if "start plc-adapter run" in note.do]
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_plc_that_does_not_read_the_hosts_block_is_told(*, full: bool) -> None:
+    async def check() -> None:
+        program = DeafProgram()
+        async with s7(filled(program) if full else program) as plc:
+            findings = await examine_driven(plc, lambda host: host.host_epoch == 1)
+        (fault,) = findings.faults
+        assert (fault.fault, findings.notes) == ("orders_ignored", [])
+        assert "does not read the host's block" in fault.message
+        assert "the address that the PLC's program reads from" in fault.do
+
+    asyncio.run(check())
+
+
+def test_a_registers_place_is_named_where_the_hosts_block_is_not_read() -> None:
+    async def check() -> None:
+        async with Misconfigured(DeafProgram()) as plc:
+            findings = await examine_driven(configured(plc), lambda host: host.host_epoch == 1)
+        (fault,) = findings.faults
+        assert (fault.fault, "from register 100 of unit 1" in fault.message) == ("orders_ignored", True)
+
+    asyncio.run(check())
+
+
+def test_what_keeps_a_plc_from_reading_is_told_alone() -> None:
+    async def check() -> None:
+        async with Misconfigured(MISTAKES["stopped"].program()) as plc:
+            findings = await examine_driven(configured(plc), lambda host: host.host_epoch == 1)
+        assert [fault.fault for fault in findings.faults] == ["heartbeat"]
 
     asyncio.run(check())
 
@@ -344,13 +413,13 @@ def call(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_command_tells_people_and_scripts(tmp_path: Path) -> None:
-    async def both(plc: Misconfigured) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
+    async def both(plc: Misconfigured, *words: str) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
         section = f'[line.L1]\n[plc.L1]\nhost = "127.0.0.1"\nport = {plc.port}\n'
         (tmp_path / "site.toml").write_text(section, encoding="utf-8")
-        site = ("--site", str(tmp_path))
+        site = ("--site", str(tmp_path), *words)
         shown, told = await asyncio.gather(asyncio.to_thread(call, *site), asyncio.to_thread(call, *site, "--json"))
         assert told.returncode == shown.returncode
-        (line,) = json.loads(told.stdout)["lines"]
+        (line,) = json.loads(told.stdout)["lines"] if told.stdout else ({},)
         return shown, line
 
     async def check() -> None:
@@ -366,5 +435,10 @@ def test_the_command_tells_people_and_scripts(tmp_path: Path) -> None:
             (fault,) = line["faults"]
             assert (line["ok"], fault["fault"]) == (False, "torn")
             assert line["problems"] == [f"{fault['message']}; {fault['do']}"]
+        async with Misconfigured(FaultyProgram(clock_times(20))) as plc:
+            shown, line = await both(plc, "--clock", f"2026-11-11T05:00:00+08:00,20,{time.time_ns()}")
+            assert (line["ok"], "at most" in shown.stdout.partition("polling")[2]) == (True, True)
+            shown, line = await both(plc, "--clock", "20")
+            assert (shown.returncode, "write" in shown.stderr) == (2, True)
 
     asyncio.run(check())

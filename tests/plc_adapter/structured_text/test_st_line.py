@@ -154,6 +154,9 @@ def test_no_parcel_falls_where_another_was_told(
         passed = [point for outcome, point in belt.told(parcel.item)[:-1] if outcome == Discharge.PASSED]
         assert len(passed) == len(belt.told(parcel.item)) - 1 <= 1
         assert parcel.chute == END or not passed
+        told = parcel.meant.chute and {parcel.meant.chute, parcel.meant.alternate} & set(PLACES)
+        if dies is None or not told:
+            assert bool(passed) == bool(told and parcel.chute == END)
     assert belt.program["Queue"].Refused == 0
 
 
@@ -181,6 +184,20 @@ def test_a_closed_chute_gives_way_to_the_alternate_also_at_the_same_gate(make: M
             belt.cycle()
     belt.run_out()
     assert [parcel.chute for parcel in belt.parcels] == [102, 103, END]
+
+
+@both
+def test_a_chute_that_the_line_does_not_have_gives_way_to_the_alternate(make: Maker) -> None:
+    belt = Belt(make)
+    belt.shut(102, ChuteState.BLOCKED)
+    for alternate in (103, 102, 778):
+        belt.cycle(Meant(777, alternate, slips=False, late_mm=600))
+        for _ in range(400 // STEP_MM):
+            belt.cycle()
+    belt.run_out()
+    assert belt.told(1) == [(Discharge.DROPPED, 103)]
+    assert belt.told(2) == [(Discharge.PASSED, 102), (Discharge.DROPPED, END)]
+    assert belt.told(3) == [(Discharge.DROPPED, END)]
 
 
 @both

@@ -390,6 +390,21 @@ def test_whatever_happens_its_block_is_plc_sides_block(make: Maker, steps: list[
         getattr(story, step)()
 
 
+@both
+def test_an_overtaken_block_of_another_adapter_is_taken_by_neither_at_once(make: Maker) -> None:
+    story = Story(make, hold=0)
+    for step in ["scan", "trip", "trip", "give", "trip", "adapter", "read", "write", "overtake"]:
+        getattr(story, step)()
+    host_epoch = story.twin.host_epoch
+    story.write()  # the new adapter's, and then the old one's once more
+    story.scan()
+    assert story.twin.host_epoch == host_epoch + 1
+    story.in_memory = story.old
+    story.plc.write(story.old)
+    story.scan()
+    assert (story.twin.host_epoch, story.twin.taken) == (host_epoch, 0)
+
+
 class Watched:
     """A block that shows itself after every single word that is written."""
 
