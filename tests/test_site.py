@@ -72,7 +72,8 @@ def test_a_new_site_can_be_loaded(tmp_path: Path) -> None:
     assert list(site.lines) == ["L1", "L2"]
     unit = (tmp_path / "hub" / "hub-sorter.service").read_text(encoding="utf-8")
     assert "\nExecStart=/opt/sorter run --site /" in unit
-    assert {"rules.csv", "chutes.csv", "site.toml", "faults.toml", "hub-sorter.service"} <= {path.name for path in written}
+    wanted = {"rules.csv", "chutes.csv", "site.toml", "faults.toml", "hub-sorter.service"}
+    assert wanted <= {path.name for path in written}
 
 
 def test_a_folder_in_use_is_left_alone(tmp_path: Path) -> None:

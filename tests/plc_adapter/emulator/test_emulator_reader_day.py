@@ -32,7 +32,7 @@ from sorter.site import load as load_site
 from sorter.wire import frames
 from sorter.wire.endpoints import Router, wait
 from sorter.wire.frames import Divert
-from tests.system.hubs import BIN, free_port
+from tests.system.hubs import BIN, free_ports
 
 NS: Final = 1_000_000_000
 PATIENCE_S: Final = 60.0  # of a slow machine, for one step of the day
@@ -116,9 +116,10 @@ class Hall:
         self.out.mkdir()
         make_site(self.folder, str(BIN / "sorter"))
         path = self.folder / "site.toml"
-        text = path.read_text(encoding="utf-8") + heads.format(*(free_port() for _ in range(4)))
-        text = text.replace("poll_ms = 10.0", "poll_ms = 1.0")
-        path.write_text(re.sub("557[012]|502[01]", lambda _: str(free_port()), text), encoding="utf-8")
+        ports = free_ports(9)
+        text = re.sub("557[012]|502[01]", lambda _: str(ports.pop()), path.read_text(encoding="utf-8"))
+        text = text.replace("poll_ms = 10.0", "poll_ms = 1.0") + heads.format(*ports)
+        path.write_text(text, encoding="utf-8")
         self.clock = Stepped()
         self.site = sites.load(self.folder)
         self.clock.at_ns = traffic.day(self.site.tables, 1, SEED).opens_ns - 60 * NS
