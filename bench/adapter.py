@@ -89,6 +89,7 @@ class Carried(NamedTuple):
 
     items_per_s: list[float]
     exchanges_per_s: list[float]
+    laden: list[float]  # share of the exchanges that carried a report or an order
     bare_per_s: list[float]
     drops: list[tuple[int, int | None]]
 
@@ -105,6 +106,7 @@ def run(size: Size) -> Result:
         figures[f"{dialect}_items_per_s"] = three_digits(statistics.median(carried.items_per_s))
         figures[f"{dialect}_exchanges_per_s"] = three_digits(statistics.median(carried.exchanges_per_s))
         figures[f"{dialect}_bare_per_s"] = three_digits(statistics.median(carried.bare_per_s))
+        ratios[f"{dialect}_laden"] = three_digits(statistics.median(carried.laden))
         ratios[f"{dialect}_vs_bare"] = three_digits(median_ratio(carried.exchanges_per_s, carried.bare_per_s))
         hashed.append(repr((dialect, carried.drops[:HASHED])).encode())
     return Result("adapter", hash_of(*hashed), figures, ratios)
@@ -126,7 +128,7 @@ def serving(dialect: str, port: int) -> Iterator[None]:
 
 async def measure(plc: Plc, size: Size) -> Carried:
     """The adapter and the library alone against one PLC, in turns; every exchange of the adapter carries something."""
-    carried = Carried([], [], [], [])
+    carried = Carried([], [], [], [], [])
     async with BARE[type(plc)](plc) as bare:
         for _ in range(size.rounds):
             carried.bare_per_s.append(await _bare_per_s(bare, size.seconds))
@@ -143,6 +145,7 @@ async def _carry(plc: Plc, seconds: float, carried: Carried) -> None:
     await drive(runner, port_of(plc), clock, plc.poll_ns, stop)
     took_s = time.perf_counter() - began_s
     carried.exchanges_per_s.append(runner.counts.exchanges / took_s)
+    carried.laden.append(runner.counts.laden / runner.counts.exchanges)
     carried.items_per_s.append((len(carried.drops) - drops) / took_s)
 
 

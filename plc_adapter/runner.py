@@ -224,6 +224,7 @@ class Runner:
             self._track(message, now_ns)
         self.counts.reports += len(reports)
         self._carried += len(reports)
+        self.counts.laden += self._carried > 0
         self._follow_start()
         self._post()
 

@@ -31,6 +31,7 @@ class Counts:
     """What a runner did since it started."""
 
     exchanges: int = 0
+    laden: int = 0  # exchanges that carried a report or an order
     reports: int = 0  # read from the PLC
     orders: int = 0  # given to the PLC
     stale: int = 0  # diverts not given: their deadline had passed

@@ -157,6 +157,18 @@ def test_it_is_busy_when_orders_wait_or_much_was_carried() -> None:
     assert floor.runner.busy
 
 
+def test_exchanges_that_carry_something_are_counted() -> None:
+    floor = met()
+    before = floor.runner.counts.laden
+    floor.trips(7)
+    assert floor.runner.counts.laden == before
+    floor.drop()
+    floor.trips(3)
+    floor.order(1)
+    floor.trips(3)
+    assert floor.runner.counts.laden == before + 2
+
+
 def test_a_divert_that_is_late_is_counted_and_not_given() -> None:
     floor = met()
     floor.order(1, in_ms=-1)
