@@ -162,6 +162,7 @@ def test_a_daemon_that_restarts_costs_no_item(make: Maker, daemon: RouterDaemon)
     run(check)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # what it holds is gone, sockets too
 @every_port
 def test_an_adapter_that_is_killed_costs_no_item_that_the_plc_has_room_for(make: Maker, daemon: RouterDaemon) -> None:
     async def check() -> None:

@@ -324,11 +324,11 @@ def test_an_opcua_variable_that_is_not_the_block_is_told(settings: dict[str, str
 
 async def examine_driven(plc: Plc, known: Callable[[HostSide], bool]) -> probing.Findings:
     """Examine a PLC beside an adapter that gives and acknowledges nothing, from when the adapter knows so much."""
-    adapter, host, met = port_of(plc), HostSide(), asyncio.Event()
+    adapter, host, met, done = port_of(plc), HostSide(), asyncio.Event(), asyncio.Event()
     await adapter.connect()
 
     async def drive() -> None:
-        while True:
+        while not done.is_set():  # asyncio.wait_for of 3.11 may lose a cancellation
             now_ns = time.monotonic_ns()
             host.receive(await adapter.exchange(host.block(now_ns, HostState.DECIDING)), now_ns)
             if known(host):
@@ -338,8 +338,8 @@ async def examine_driven(plc: Plc, known: Callable[[HostSide], bool]) -> probing
     driving = asyncio.create_task(drive())
     await met.wait()
     findings = await examine("L1", plc, for_s=SHORT_S)
-    driving.cancel()
-    await asyncio.gather(driving, return_exceptions=True)
+    done.set()
+    await driving
     await adapter.close()
     return findings
 

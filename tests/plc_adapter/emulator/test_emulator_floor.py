@@ -83,6 +83,7 @@ class Host:
     """Decides by the oracle and drives both PLCs; its discharges are the ledger."""
 
     def __init__(self, site: Site, floor: Floor, daemon: Daemon, oracle: Oracle) -> None:
+        self.is_over = False
         self.site, self.floor, self.daemon, self.oracle = site, floor, daemon, oracle
         self.clock = cast(SteppedClock, floor.clock)
         self.orders: dict[str, list[Order]] = {line: [] for line in site.belts}
@@ -93,7 +94,7 @@ class Host:
         sides = {line: (ModbusPort(plc.host, plc.port), HostSide()) for line, plc in self.site.plcs.items()}
         for port, _ in sides.values():
             await connected(port)
-        while True:
+        while not self.is_over:  # asyncio.wait_for of 3.11 may lose a cancellation
             busy = self._decide()
             for line, (port, side) in sides.items():
                 busy |= await self._exchange(line, port, side)
@@ -183,8 +184,9 @@ async def _run(floor: Floor, host: Host) -> None:
         floor_task = asyncio.create_task(emulate.run(floor, lambda: False))
         host_task = asyncio.create_task(host.run())
         done, _ = await asyncio.wait([floor_task, host_task], return_when=asyncio.FIRST_COMPLETED)
-        host_task.cancel()
-        assert floor_task in done, host_task.exception()
+        host.is_over = True
+        await host_task
+        assert floor_task in done
         floor_task.result()
 
 
