@@ -141,7 +141,10 @@ def test_shares_are_never_rounded_to_all_or_nothing() -> None:
 
 
 def test_columns_align_over_chinese_words() -> None:
-    plain = text(busy_day(), site="x")
-    block = plain.split("按承运商与流向\n")[1].split("\n\n")[0].splitlines()
-    columns = [line.index("进港") for line in block]
-    assert len(set(columns)) == 1
+    whats = ("full", "missed", "plc_silent", "reader_away")
+    day = replace(busy_day(), disturbances=tuple(DisturbanceFigures("L1", what, 77, 0, 0, 0, 0) for what in whats))
+    block = text(day, site="x").split("设备故障与停顿\n")[1].split("\n\n")[0].splitlines()
+    before = [line.split("77")[0] for line in block]
+    assert len(before) == len(whats)
+    assert len({len(words) for words in before}) > 1
+    assert len({len(words.encode("gbk")) for words in before}) == 1  # in GBK too, a Chinese character is two wide
