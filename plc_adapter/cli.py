@@ -28,7 +28,7 @@ from plc_adapter import layout as laying_out
 from plc_adapter import probe as probing
 from plc_adapter import service, settings
 from plc_adapter.mailbox import RING
-from plc_adapter.scanner.link import Link
+from plc_adapter.scanner.link import Link, Turnstile
 from plc_adapter.scanner.listening import heard
 from plc_adapter.scanner.settings import Scanner
 from sorter.clock import Clock
@@ -229,7 +229,7 @@ def _toml(value: Any) -> str:
 async def _listen(readers: dict[str, Scanner], *, as_json: bool) -> None:
     stop = _stopped_by_signal()
 
-    def show(name: str, reader: Scanner, telegram: bytes) -> bytes:
+    def show(name: str, reader: Scanner, telegram: bytes) -> bytes | None:
         raw, meaning, answer = heard(telegram, reader)
         shown = {"reader": name, "raw": raw, "meaning": meaning}
         click.echo(json.dumps(shown, ensure_ascii=False) if as_json else "  ".join(shown.values()))
@@ -238,7 +238,11 @@ async def _listen(readers: dict[str, Scanner], *, as_json: bool) -> None:
     def tell(name: str, came: bool) -> None:
         click.echo(f"{name} {'is connected' if came else 'has gone'}", err=True)
 
-    links = {name: Link(reader, partial(show, name, reader), partial(tell, name)) for name, reader in readers.items()}
+    turnstile = Turnstile()
+    links = {
+        name: Link(reader, partial(show, name, reader), partial(tell, name), turnstile)
+        for name, reader in readers.items()
+    }
     try:
         async with asyncio.TaskGroup() as group:
             for link in links.values():

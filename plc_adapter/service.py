@@ -16,13 +16,15 @@ from plc_adapter.port import Port
 from plc_adapter.runner import FLUSH_S, Runner, Wire, drive
 from plc_adapter.s7 import S7Port
 from plc_adapter.scanner.gateway import Gateway
-from plc_adapter.scanner.link import Link
+from plc_adapter.scanner.link import Link, Turnstile
 from plc_adapter.scanner.settings import Scanner
 from plc_adapter.settings import S7, Modbus, OpcUa, Plc, Site
+from plc_adapter.standing import COUNTED, ReaderAlarms
 from plc_adapter.standing import Link as PlcLink
-from plc_adapter.standing import ReaderAlarms
 from sorter.clock import Clock
+from sorter.reasons import ALARMS
 from sorter.wire.client import Client
+from sorter.wire.frames import ALARM_CODES, AlarmWord
 from sorter.wire.keys import load_secret
 
 NS_PER_S: Final = 1_000_000_000
@@ -32,14 +34,14 @@ READ_S: Final = 0.002  # between looks for what is decided of the readings
 Tell = Callable[..., None]
 """Called as tell("warning", what, line=…, …)."""
 
-ALARMS: Final = {
-    "stale": "diverts came too late for their chute and were not given to the PLC",
-    "overflow": "diverts were given up: the PLC takes none, and too many waited",
-    "unknown": "reports have a kind, outcome or state that is none; check the PLC's program",
-    "lost": "reports of the PLC will never be known: it overran its ring, or an adapter died",
-    "reused": "the PLC began again at 1 in an epoch it had used; its epoch must survive a power cut",
-    "refused": "messages were refused by the daemon",
+CURES: Final[dict[AlarmWord, str]] = {
+    "orders_late": "give the line more time to its first chute, or see what holds up the daemon",
+    "orders_overflow": "see whether the PLC takes its orders: plc-adapter probe",
+    "reports_unknown": "check the kinds, outcomes and states that the PLC's program writes: plc-adapter layout",
+    "reports_lost": "see what keeps the adapter from the PLC, or whether it was killed",
+    "epoch_reused": "let the PLC keep its epoch over a power cut and count it up at each start",
 }
+"""What to do about an alarm of the PLC's; a restart needs nothing done."""
 
 
 class Readers(NamedTuple):
@@ -80,10 +82,11 @@ def port_of(plc: Plc) -> Port:
 
 def lines_of(site: Site, names: Iterable[str], clock: Clock) -> list[Line]:
     """The lines `names` of a site. Raises ValueError when a line's key is missing or is none."""
-    return [_line(site, name, site.plcs[name], clock) for name in names]
+    turnstile = Turnstile()
+    return [_line(site, name, site.plcs[name], clock, turnstile) for name in names]
 
 
-def _line(site: Site, name: str, plc: Plc, clock: Clock) -> Line:
+def _line(site: Site, name: str, plc: Plc, clock: Clock, turnstile: Turnstile) -> Line:
     key = _key(site.keys, f"plc-{name}.secret", "plc")
 
     def open_wire(boot: int, first: int) -> Wire:
@@ -100,13 +103,13 @@ def _line(site: Site, name: str, plc: Plc, clock: Clock) -> Line:
 
     # A heart is watched in real time, also when the day goes faster.
     silent_ns = round(SILENT_NS / NS_PER_S / clock.real_s(1))
-    readers = _readers(site, name, clock) if name in site.scanners else None
+    readers = _readers(site, name, clock, turnstile) if name in site.scanners else None
     tracker = readers.gateway if readers else None
     runner = Runner(name, open_wire, word_order=plc.word_order, silent_ns=silent_ns, tracker=tracker)
     return Line(runner, port_of(plc), plc.poll_ns, readers)
 
 
-def _readers(site: Site, name: str, clock: Clock) -> Readers:
+def _readers(site: Site, name: str, clock: Clock, turnstile: Turnstile) -> Readers:
     client = f"scanner-{name}"
     key = _key(site.keys, f"{client}.secret", "scanner")
     wire = Client(site.wire.devices, role="scanner", client=client, line=name, key=key, now_ns=clock.now_ns)
@@ -118,6 +121,7 @@ def _readers(site: Site, name: str, clock: Clock) -> Readers:
             scanner,
             lambda telegram: gateway.telegram(head, telegram, clock.now_ns()),
             lambda _came: gateway.distrust(clock.now_ns()),
+            turnstile,
         )
 
     return Readers(gateway, {head: link(head, scanner) for head, scanner in heads.items()}, wire)
@@ -203,7 +207,7 @@ class Seen:
         self._link: tuple[PlcLink, str] | None = None
         self._epoch = 0
         self._deciding: bool | None = None
-        self._told = dict.fromkeys(ALARMS, 0)
+        self._told = dict.fromkeys(COUNTED, 0)
 
     def look(self) -> None:
         """Compare with the last time."""
@@ -228,10 +232,13 @@ class Seen:
         while runner.refusals:
             refusal = runner.refusals.popleft()
             self._tell("warning", "the daemon refused a message", error=refusal.error, detail=refusal.detail)
-        for name, sentence in ALARMS.items():
+        for name, word in COUNTED.items():
             count = getattr(runner.counts, name)
             if count > self._told[name]:
-                self._tell("warning", sentence, alarm=name, new=count - self._told[name], total=count)
+                sentence = ALARMS[ALARM_CODES[word]].en
+                self._tell(
+                    "warning", sentence, alarm=word, do=CURES.get(word, ""), new=count - self._told[name], total=count
+                )
                 self._told[name] = count
 
 

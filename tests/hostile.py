@@ -14,6 +14,7 @@ import multiprocessing
 import os
 import random
 import signal
+import statistics
 import sys
 import tempfile
 import time
@@ -37,6 +38,7 @@ from tests.system.hubs import BIN, free_port
 
 HOST: Final = "127.0.0.1"
 STRANGERS: Final = 8  # at each port: twice as many as are served at once
+CALM_S: Final = 5.0  # before strangers come: how fast the neighbour is then
 WARM_SHARE: Final = 0.3  # of the time, until memory is measured for the first time
 GROWTH_MAX_MB: Final = 16.0
 GAP_S: Final = 0.02  # between the neighbour's parcels
@@ -156,6 +158,7 @@ class Neighbour:
 
     def __init__(self, plc: ModbusPlc, port: int) -> None:
         self.sent: list[tuple[int, list[str]]] = []
+        self.waits_s: list[float] = []  # from each parcel's report until it is on the daemon's disk
         self._plc = plc
         self._port = port
 
@@ -167,7 +170,9 @@ class Neighbour:
         while time.monotonic() < until_s:
             item = len(self.sent) + 1
             side.report(Kind.ITEM, item, 1, 0, time.monotonic_ns() // 1_000_000)
+            reported_s = time.monotonic()
             await until(lambda: side.tail == side.head)
+            self.waits_s.append(time.monotonic() - reported_s)
             self.sent.append((item, [f"NB{item}"]))
             writer.write(f"{item},NB{item}\r".encode())
             await asyncio.sleep(GAP_S)
@@ -285,6 +290,11 @@ class Hall:
         return [(scan.item, scan.codes) for scan in scans if any(code.startswith("NB") for code in scan.codes)]
 
 
+def milliseconds(waits_s: list[float]) -> str:
+    """The median and the longest of some waits."""
+    return f"{statistics.median(waits_s) * 1000:.1f} ms (at most {max(waits_s) * 1000:.0f})"
+
+
 async def soak(seconds: float, seed: int, folder: Path) -> tuple[str, list[str]]:
     """What happened in a sentence, and what went wrong."""
     hall = Hall(folder)
@@ -292,8 +302,10 @@ async def soak(seconds: float, seed: int, folder: Path) -> tuple[str, list[str]]
     began_s = time.monotonic()
     throwing = functools.partial(throw, list(hall.ports.values()), hall.place, seconds, seed)
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        neighbour = asyncio.create_task(hall.neighbour.run(CALM_S + seconds))
+        await asyncio.sleep(CALM_S)
+        calm = len(hall.neighbour.waits_s)
         thrown = asyncio.get_running_loop().run_in_executor(pool, throwing)
-        neighbour = asyncio.create_task(hall.neighbour.run(seconds))
         await asyncio.sleep(WARM_SHARE * seconds)
         before_mb = hall.memory_mb()
         bytes_, connections = await thrown
@@ -303,7 +315,7 @@ async def soak(seconds: float, seed: int, folder: Path) -> tuple[str, list[str]]
     lines = await hall.stop()
     readers = lines.get("L1", {}).get("readers", {})
     understood = readers.get("telegrams", 0) - readers.get("nonsense", 0)
-    sent, seen = hall.neighbour.sent, hall.scans()
+    sent, seen, waits_s = hall.neighbour.sent, hall.scans(), hall.neighbour.waits_s
     right = sum(one == other for one, other in zip(sent, seen, strict=False))
     faults = {
         f"the adapter ended:\n{hall.log.read_text(encoding='utf-8')[-2000:]}": not alive or not lines,
@@ -314,7 +326,8 @@ async def soak(seconds: float, seed: int, folder: Path) -> tuple[str, list[str]]
     told = (
         f"{time.monotonic() - began_s:.0f} seconds, {bytes_} bytes, {connections} connections, "
         f"{understood} telegrams understood, memory {before_mb:.1f} -> {after_mb:.1f} MB, "
-        f"neighbour's scans {right} of {len(sent)} in order"
+        f"neighbour's scans {right} of {len(sent)} in order; its parcels were on disk after "
+        f"{milliseconds(waits_s[:calm])} before the flood, {milliseconds(waits_s[calm:])} in it"
     )
     return told, [words for words, wrong in faults.items() if wrong]
 

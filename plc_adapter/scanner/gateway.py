@@ -46,8 +46,8 @@ class Gateway:
         """How often codes were given to no item, because they were not surely its own."""
         return sum(self._pairing.counts[fate] for fate in UNUSED)
 
-    def telegram(self, head: str, telegram: bytes, now_ns: int) -> bytes:
-        """A head sent a whole telegram; returns what to answer, b"" for nothing."""
+    def telegram(self, head: str, telegram: bytes, now_ns: int) -> bytes | None:
+        """A head sent a whole telegram; returns what to answer, b"" for nothing, None: it was not understood."""
         self.counts["telegrams"] += 1
         said = read(telegram, self._heads[head])
         if isinstance(said, Heartbeat):
@@ -55,7 +55,7 @@ class Gateway:
             return self._heads[head].heartbeat_reply.encode()
         if isinstance(said, Nonsense):
             self._complain("nonsense", head, said.words)
-            return b""
+            return None
         if said.unmeasured:
             self._complain("unmeasured", head, said.unmeasured)
         self._pair(self._tunnel.read(head, said, now_ns), now_ns)

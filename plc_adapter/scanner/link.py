@@ -3,11 +3,14 @@
 Whoever is at the other end may send anything at any speed and read nothing: a connection costs some
 hundred KiB, a flood gives way to its neighbours after each telegram, nothing waits for an end that does
 not listen, and where there are too many connections the one that has been silent longest is closed.
+Who sends more than a reader does, or what nobody understands, or is new, is heard by turns: strangers
+at every port together take a small part of an adapter's time, and no reader that is understood waits.
 """
 
 import asyncio
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import count
 from typing import Final
 
@@ -20,6 +23,7 @@ CONNECT_S: Final = 2.0
 RETRY_S: Final = 0.5  # between attempts to reach a reader
 STALE_S: Final = 1.0  # a telegram that has not ended by then never will
 SERVED_MAX: Final = 4  # connections at once: a reader that comes back may find its old one still open
+TURN_S: Final = 0.005  # between two turns; what is heard in one costs about 1.5 ms
 HALF_OPEN: Final = {  # such a connection is noticed in 5 s
     "TCP_KEEPIDLE": 2,  # s
     "TCP_KEEPINTVL": 1,  # s
@@ -28,19 +32,40 @@ HALF_OPEN: Final = {  # such a connection is noticed in 5 s
 }
 
 
+class Turnstile:
+    """Connections that nobody has reason to trust pass one by one. All links of an adapter share one."""
+
+    def __init__(self) -> None:
+        self._passage = asyncio.Lock()
+
+    async def wait(self) -> None:
+        """Until it is the caller's turn; first come, first served."""
+        async with self._passage:
+            await asyncio.sleep(TURN_S)
+
+
+@dataclass(slots=True)
+class _Peer:
+    """Who is at the other end: the task that hears it, and the turn of its last telegram, 0: none yet."""
+
+    talk: asyncio.Task[None]
+    turn: int = 0
+
+
 class Link:
     """One reader's connection.
 
-    `hear` gets each whole telegram and returns what to answer; `changed` is told when there is a
-    connection at last (True) and when there is none any more. `raw`, where given, gets the bytes as
-    they come.
+    `hear` gets each whole telegram and returns what to answer, None when it was not understood; `changed`
+    is told when there is a connection at last (True) and when there is none any more. `raw`, where given,
+    gets the bytes as they come.
     """
 
     def __init__(
         self,
         scanner: Scanner,
-        hear: Callable[[bytes], bytes],
+        hear: Callable[[bytes], bytes | None],
         changed: Callable[[bool], None],
+        turnstile: Turnstile,
         raw: Callable[[bytes], None] = lambda _data: None,
     ) -> None:
         self.error = UNTRIED  # why there is no connection; empty when there is one
@@ -50,9 +75,10 @@ class Link:
         self._scanner = scanner
         self._hear = hear
         self._changed = changed
+        self._turnstile = turnstile
         self._raw = raw
         self._turns = count(1)
-        self._peers: dict[asyncio.StreamWriter, int] = {}  # -> the turn of its last telegram; 0: none yet
+        self._peers: dict[asyncio.StreamWriter, _Peer] = {}
 
     @property
     def peers(self) -> int:
@@ -82,8 +108,9 @@ class Link:
                 why = "no answer" if isinstance(error, TimeoutError) else error.strerror or str(error)
                 self.error = f"{scanner.host}:{scanner.port} accepts no connection ({why}); check power and address"
             else:
-                self._admit(writer)
-                await self._talk(reader, writer)
+                talk = asyncio.create_task(self._talk(reader, writer))
+                self._admit(writer, talk)
+                await talk
             await asyncio.sleep(RETRY_S)
 
     async def _listen(self) -> None:
@@ -92,8 +119,7 @@ class Link:
 
         def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             if server.is_serving():
-                self._admit(writer)
-                talks.create_task(self._talk(reader, writer))
+                self._admit(writer, talks.create_task(self._talk(reader, writer)))
             else:
                 writer.transport.abort()
 
@@ -109,18 +135,18 @@ class Link:
             finally:
                 server.close()
 
-    def _admit(self, writer: asyncio.StreamWriter) -> None:
+    def _admit(self, writer: asyncio.StreamWriter, talk: asyncio.Task[None]) -> None:
         """Take a connection on, in place of the one that has been silent longest when there are too many.
 
         Whoever never sent a telegram goes before a reader that did: strangers push out each other.
         """
         if len(self._peers) >= SERVED_MAX:
-            silent = min(self._peers, key=self._peers.__getitem__)
-            del self._peers[silent]
+            silent = min(self._peers, key=lambda peer: self._peers[peer].turn)
+            self._peers.pop(silent).talk.cancel()
             silent.transport.abort()
             self.turned_away += 1
         _notice_half_open(writer)
-        self._peers[writer] = 0
+        self._peers[writer] = _Peer(talk)
         self.error = ""
         if len(self._peers) == 1:
             self._changed(True)
@@ -155,7 +181,10 @@ class Link:
     async def _hear_all(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, framer: Framer) -> None:
         idle_s = self._scanner.idle_ms / 1000
         silent_s = STALE_S
+        trusted = False
         while True:
+            if not trusted:
+                await self._turnstile.wait()
             try:
                 async with asyncio.timeout(idle_s if silent_s < STALE_S else None):
                     data = await reader.read(PIECE_BYTES)
@@ -169,13 +198,16 @@ class Link:
                     return
                 silent_s = 0.0
                 self._raw(data)
+                resyncs = framer.resyncs
                 telegrams = framer.feed(data)
+                trusted = len(data) < PIECE_BYTES and framer.resyncs == resyncs
             for telegram in telegrams:
-                if writer in self._peers:
-                    self._peers[writer] = next(self._turns)
-                _say(writer, self._hear(telegram))
+                self._peers[writer].turn = next(self._turns)
+                answer = self._hear(telegram)
+                trusted = trusted and answer is not None
+                _say(writer, answer or b"")
                 await asyncio.sleep(0)
-            await asyncio.sleep(0)  # a flood finds its buffer full every time, and would never let go
+            await asyncio.sleep(0)
 
     async def _beat(self, writer: asyncio.StreamWriter) -> None:
         while True:

@@ -14,14 +14,19 @@ class Heard(NamedTuple):
 
     raw: str  # as it came, unprintable bytes escaped
     meaning: str
-    answer: bytes  # what the reader expects back; b"": nothing
+    answer: bytes | None  # what the reader expects back; b"": nothing; None: it was not understood
 
 
 def heard(telegram: bytes, scanner: Scanner) -> Heard:
     """What a whole telegram of this reader looks like and means."""
     said = read(telegram, scanner)
-    answer = scanner.heartbeat_reply.encode() if isinstance(said, Heartbeat) else b""
-    return Heard(repr(telegram)[2:-1], _meaning(said), answer)
+    return Heard(repr(telegram)[2:-1], _meaning(said), _answer(said, scanner))
+
+
+def _answer(said: Reading | Heartbeat | Nonsense, scanner: Scanner) -> bytes | None:
+    if isinstance(said, Nonsense):
+        return None
+    return scanner.heartbeat_reply.encode() if isinstance(said, Heartbeat) else b""
 
 
 def _meaning(said: Reading | Heartbeat | Nonsense) -> str:

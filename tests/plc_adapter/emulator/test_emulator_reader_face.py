@@ -2,8 +2,7 @@
 
 import asyncio
 import socket
-import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
@@ -14,13 +13,13 @@ from plc_adapter.emulator.reader_face import ReaderFace
 from plc_adapter.emulator.readers import Heads
 from plc_adapter.emulator.reading import Passage
 from plc_adapter.scanner import link as linking
-from plc_adapter.scanner.link import Link
+from plc_adapter.scanner.link import Link, Turnstile
 from plc_adapter.scanner.pairing import Tracking
 from plc_adapter.scanner.settings import Scanner, resolve
 from plc_adapter.scanner.telegram import Reading, read
+from tests.patience import PATIENCE_S, run, until
 from tests.system.hubs import free_port
 
-PATIENCE_S: Final = 30.0  # of a slow machine; nothing is measured with it
 LONG_S: Final = 3600.0  # a cut that ends when it is mended
 HOST: Final = "127.0.0.1"
 ROLES: Final = ("client", "server")
@@ -29,17 +28,6 @@ PARCEL: Final = Passage(10**18, 70_001, 3, 1, 0, ("731001", "731002"), 1250, (30
 
 def scanner(role: str = "client", **keys: Any) -> Scanner:
     return resolve({"line": "L1", "host": HOST, "port": free_port(), "role": role, **keys})
-
-
-async def until(what: Callable[[], bool]) -> None:
-    began = time.monotonic()
-    while not what():
-        assert time.monotonic() - began < PATIENCE_S
-        await asyncio.sleep(0.002)
-
-
-def run(check: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(check, 4 * PATIENCE_S))
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +42,7 @@ class Adapter:
     def __init__(self, settings: Scanner) -> None:
         self.heard: list[bytes] = []
         self.settings = settings
-        self.link = Link(settings, self._hear, lambda _came: None)
+        self.link = Link(settings, self._hear, lambda _came: None, Turnstile())
         self.stop = asyncio.Event()
         self.task = asyncio.create_task(self.link.run(self.stop))
 
@@ -112,7 +100,11 @@ def test_what_is_said_arrives_and_what_nobody_hears_is_gone(role: str) -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_cut_lets_through_what_was_said_before_and_nothing_until_it_is_mended(role: str) -> None:
+def test_a_cut_lets_through_what_was_said_before_and_nothing_until_it_is_mended(
+    role: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linking, "TURN_S", 0.0)
+
     async def check() -> None:
         settings = scanner(role, maker="keyence", hello="LON\r")
         face = ReaderFace("top", settings)

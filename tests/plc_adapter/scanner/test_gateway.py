@@ -61,7 +61,7 @@ class Belt:
         self.until(at_ms)
         self.gateway.entered(item, self.now_ns, self.now_ns)
 
-    def say(self, head: str, telegram: bytes, at_ms: int) -> bytes:
+    def say(self, head: str, telegram: bytes, at_ms: int) -> bytes | None:
         self.until(at_ms)
         return self.gateway.telegram(head, telegram, self.now_ns)
 
@@ -130,8 +130,8 @@ def test_a_loop_counts_laps() -> None:
 def test_nonsense_is_told_once_with_its_count() -> None:
     belt = Belt()
     for at_ms in (100, 200, 300):
-        belt.say("dws", b"JT1,1", at_ms)
-    belt.say("top", b"", 400)
+        assert belt.say("dws", b"JT1,1", at_ms) is None
+    assert belt.say("top", b"", 400) is None
     assert belt.gateway.counts == Counter(telegrams=4, nonsense=4)
     first, second = belt.gateway.news()
     assert first.startswith("head dws: 2 fields, the template has 7")

@@ -6,7 +6,7 @@ import errno
 import random
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -14,52 +14,38 @@ import pytest
 
 from plc_adapter.scanner import link as linking
 from plc_adapter.scanner.framing import TELEGRAM_BYTES_MAX, Framer
-from plc_adapter.scanner.link import SERVED_MAX, Link
+from plc_adapter.scanner.link import PIECE_BYTES, SERVED_MAX, Link, Turnstile
 from plc_adapter.scanner.makers import PRESETS
 from plc_adapter.scanner.settings import Scanner, resolve
+from tests.patience import PATIENCE_S, run, until
+from tests.system.hubs import free_port
 
-PATIENCE_S: Final = 30.0  # of a slow machine; nothing is measured with it
 HOST: Final = "127.0.0.1"
 LONG_BYTES: Final = 1 << 20
 
 Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-def free_port() -> int:
-    with socket.create_server((HOST, 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
 def scanner(port: int, role: str = "server", **site: Any) -> Scanner:
     return resolve({"line": "L1", "host": HOST, "port": port, "role": role, **site})
-
-
-async def until(what: Callable[[], bool]) -> None:
-    began = time.monotonic()
-    while not what():
-        assert time.monotonic() - began < PATIENCE_S
-        await asyncio.sleep(0.005)
-
-
-def run(check: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(check, 4 * PATIENCE_S))
 
 
 class Heard:
     """A link that runs, and what it heard."""
 
-    def __init__(self, settings: Scanner) -> None:
+    def __init__(self, settings: Scanner, turnstile: Turnstile | None = None) -> None:
         self.telegrams: list[bytes] = []
         self.changes: list[bool] = []
         self.raw = bytearray()
-        self.link = Link(settings, self._hear, self.changes.append, self.raw.extend)
+        self.link = Link(settings, self._hear, self.changes.append, turnstile or Turnstile(), self.raw.extend)
         self.stop = asyncio.Event()
         self.port = settings.port
         self.task = asyncio.create_task(self.link.run(self.stop))
 
-    def _hear(self, telegram: bytes) -> bytes:
+    def _hear(self, telegram: bytes) -> bytes | None:
         self.telegrams.append(telegram)
+        if telegram.startswith(b"?"):
+            return None
         return {b"HB": b"ACK\r", b"LONG": b"x" * LONG_BYTES}.get(telegram, b"")
 
     async def has(self, *telegrams: bytes) -> None:
@@ -78,8 +64,8 @@ class Heard:
 
 
 @asynccontextmanager
-async def heard(settings: Scanner) -> AsyncIterator[Heard]:
-    one = Heard(settings)
+async def heard(settings: Scanner, turnstile: Turnstile | None = None) -> AsyncIterator[Heard]:
+    one = Heard(settings, turnstile)
     try:
         if settings.role == "server":
             await one.listening()
@@ -451,6 +437,111 @@ def test_a_piece_of_a_flood_gives_way_after_each_telegram() -> None:
     run(check())
 
 
+# ---- turns ---------------------------------------------------------------------------------
+
+
+class Gate(Turnstile):
+    """Lets through one wait after another as it is told to, and knows how many want to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits = 0
+        self._open = asyncio.Semaphore(0)
+
+    async def wait(self) -> None:
+        self.waits += 1
+        await self._open.acquire()
+
+    def let(self, waits: int = 1) -> None:
+        for _ in range(waits):
+            self._open.release()
+
+
+def test_who_is_new_waits_for_a_turn_and_who_is_understood_waits_no_more() -> None:
+    async def check() -> None:
+        gate = Gate()
+        async with heard(scanner(free_port()), gate) as one:
+            _, writer = await one.connected()
+            writer.write(b"A\r")
+            await until(lambda: gate.waits == 1)
+            assert not one.telegrams
+            gate.let()
+            await one.has(b"A")
+            for number in range(20):
+                writer.write(b"%d\r" % number)
+                await until(lambda goal=number + 2: len(one.telegrams) == goal)  # type: ignore[misc] # a default is bound now
+            assert gate.waits == 1
+            writer.close()
+
+    run(check())
+
+
+@pytest.mark.parametrize(
+    ("settings", "sent"),
+    [
+        ({}, b"?\r"),
+        ({}, b"X" * PIECE_BYTES),
+        ({"maker": "sick"}, b"\x02cut\x02731001\x03"),
+    ],
+    ids=["not-understood", "too-much", "broken"],
+)
+def test_who_sends_what_no_reader_sends_waits_for_a_turn_again(settings: dict[str, Any], sent: bytes) -> None:
+    async def check() -> None:
+        gate = Gate()
+        async with heard(scanner(free_port(), **settings), gate) as one:
+            _, writer = await one.connected()
+            gate.let()
+            writer.write(sent)
+            await until(lambda: gate.waits == 2)
+            before = len(one.telegrams)
+            writer.write(b"\r\x02731002\x03\r")
+            await asyncio.sleep(0.05)
+            assert len(one.telegrams) == before
+            gate.let()
+            await until(lambda: len(one.telegrams) > before)
+            writer.close()
+
+    run(check())
+
+
+def test_strangers_take_turns_one_by_one_and_a_reader_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The turns last for ever here: a reader that is understood is heard all the same, on the same port too."""
+
+    async def check() -> None:
+        turnstile = Turnstile()
+        async with heard(scanner(free_port()), turnstile) as busy, heard(scanner(free_port()), turnstile) as calm:
+            readers = [await one.connected() for one in (busy, calm)]
+            for _, writer in readers:
+                writer.write(b"A\r")
+            await until(lambda: bool(busy.telegrams and calm.telegrams))
+            monkeypatch.setattr(linking, "TURN_S", 1e6)
+            strangers = [await busy.connected() for _ in range(SERVED_MAX - 1)]
+            for _, writer in strangers:
+                writer.write(b"?\r" * 100)
+            for _, writer in readers:
+                writer.write(b"B\r")
+            await busy.has(b"A", b"B")
+            await calm.has(b"A", b"B")
+            for _, writer in (*readers, *strangers):
+                writer.transport.abort()
+
+    run(check())
+
+
+def test_who_is_turned_away_leaves_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def check() -> None:
+        monkeypatch.setattr(linking, "TURN_S", 1e6)
+        async with heard(scanner(free_port())) as one:
+            tasks = len(asyncio.all_tasks())
+            ends = [await one.connected() for _ in range(5 * SERVED_MAX)]
+            await until(lambda: len(asyncio.all_tasks()) <= tasks + SERVED_MAX)
+            assert one.link.peers == SERVED_MAX
+            for _, writer in ends:
+                writer.transport.abort()
+
+    run(check())
+
+
 # ---- half open, stop, and a port that is taken ---------------------------------------------
 
 
@@ -542,7 +633,7 @@ def test_a_fault_of_ours_is_not_swallowed() -> None:
             raise ZeroDivisionError
 
         stop, port = asyncio.Event(), free_port()
-        link = Link(scanner(port), fail, lambda _came: None)
+        link = Link(scanner(port), fail, lambda _came: None, Turnstile())
         task = asyncio.create_task(link.run(stop))
         await until(lambda: "nobody" in link.error)
         _, writer = await asyncio.open_connection(HOST, port)
