@@ -61,7 +61,7 @@ class Look(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class Finding:
     """One thing that is wrong, or worth knowing."""
 
     fault: str  # its name, for scripts
@@ -73,9 +73,9 @@ class Fault:
         return f"{self.message}; {self.do}" if self.do else self.message
 
 
-DRIVEN: Final = Fault("driven", "an adapter drives this PLC right now", "")
-FULL: Final = Fault("full", f"the ring is full: {RING} reports wait for an adapter", "start plc-adapter run")
-STUCK: Final = Fault(
+DRIVEN: Final = Finding("driven", "an adapter drives this PLC right now", "")
+FULL: Final = Finding("full", f"the ring is full: {RING} reports wait for an adapter", "start plc-adapter run")
+STUCK: Final = Finding(
     "full",
     f"the ring is full: {RING} reports wait, though an adapter runs",
     "see in the adapter's log why it acknowledges none; most often no daemon runs",
@@ -86,8 +86,8 @@ STUCK: Final = Fault(
 class Judgement:
     """What the looks came to. `heads` are empty when no block was a mailbox."""
 
-    faults: list[Fault] = field(default_factory=list)
-    notes: list[Fault] = field(default_factory=list)
+    faults: list[Finding] = field(default_factory=list)
+    notes: list[Finding] = field(default_factory=list)
     heads: list[PlcHead] = field(default_factory=list)
     beat_ms: float = 0.0  # between two heartbeats, as far as the looks can tell
     clock_rate: float = 0.0  # of the PLC's clock to the one it is to have; 0 also where nobody can tell
@@ -143,7 +143,7 @@ def judge(looks: Sequence[Look], word_order: WordOrder, word: WordName, rate: fl
     judgement.heads = [one.head for one in seen]
     if not seen:
         judgement.faults.append(
-            Fault(
+            Finding(
                 "epoch",
                 f"the epoch is 0 ({word(_EPOCH)}): the mailbox program has not started",
                 "let it count epochs from 1 in retained memory, one more at each start of the PLC",
@@ -162,7 +162,7 @@ def judge(looks: Sequence[Look], word_order: WordOrder, word: WordName, rate: fl
     return judgement
 
 
-def orders_ignored(blocks: Sequence[bytes], looks: Sequence[Look], place: str) -> Fault | None:
+def orders_ignored(blocks: Sequence[bytes], looks: Sequence[Look], place: str) -> Finding | None:
     """What a PLC that does not take over what an adapter writes to it does wrong; None: a look shows that it took it.
 
     `blocks` are the host's at `place`, oldest first; a look at least must be younger than what the adapter began.
@@ -176,12 +176,12 @@ def orders_ignored(blocks: Sequence[bytes], looks: Sequence[Look], place: str) -
         return None
     epoch, host_epoch = spoken[-1]
     if epoch not in {head.epoch for head in heads}:
-        return Fault(
+        return Finding(
             "orders_ignored",
             f"the host's block speaks to epoch {epoch}, and the PLC is in epoch {heads[-1].epoch}: it takes no order",
             "see in the adapter's log what it cannot read, and let it run with this site.toml",
         )
-    return Fault(
+    return Finding(
         "orders_ignored",
         f"the PLC does not read the host's block: an adapter writes host epoch {host_epoch} {place}, "
         f"and the PLC stays at {heads[-1].host_epoch}",
@@ -198,7 +198,7 @@ def _spoken(block: bytes, word_order: WordOrder) -> tuple[int, int]:
 
 def slow(
     times_ms: Sequence[float], unanswered: int, poll_ms: float, round_trips: int
-) -> tuple[list[Fault], list[Fault]]:
+) -> tuple[list[Finding], list[Finding]]:
     """Faults and notes of the round trips, sorted; `unanswered` took longer than PATIENCE_MS."""
     middle_ms = max(times_ms[len(times_ms) // 2], 0.001)
     exchange_ms = middle_ms * round_trips
@@ -210,48 +210,50 @@ def slow(
     )
     if unanswered:
         asked = len(times_ms) + unanswered
-        told = Fault("slow", f"{unanswered} of {asked} reads were not answered within {PATIENCE_MS} ms", do)
+        told = Finding("slow", f"{unanswered} of {asked} reads were not answered within {PATIENCE_MS} ms", do)
         return ([told], []) if unanswered > 1 else ([], [told])
-    told = Fault("slow", f"a round trip takes {middle_ms:.0f} ms, so at most {per_s:.0f} exchanges a second follow", do)
+    told = Finding(
+        "slow", f"a round trip takes {middle_ms:.0f} ms, so at most {per_s:.0f} exchanges a second follow", do
+    )
     if middle_ms >= SLOW_MS:
         return [told], []
     return [], [told] if exchange_ms > poll_ms else []
 
 
-def _no_mailbox(block: bytes, marked: Marked | None, word: WordName) -> Fault:
+def _no_mailbox(block: bytes, marked: Marked | None, word: WordName) -> Finding:
     if marked:
         by = marked.at_byte
         later = f"{by // 2} words" if by % 2 == 0 else f"{by} bytes"
-        return Fault("address", f"the mark stands {later} later than {word(0)}", "begin the block where its mark is")
+        return Finding("address", f"the mark stands {later} later than {word(0)}", "begin the block where its mark is")
     words = to_words(block)
     if not any(words):
-        return Fault(
+        return Finding(
             "empty",
             f"every word from {word(0)} on is 0",
             "start the PLC's mailbox program, and check that it writes its block there",
         )
     if MARK >> 16 in words[:2]:
-        return Fault(
+        return Finding(
             "layout",
             f"the PLC speaks another layout (mark {words[0]:04x} {words[1]:04x}); this adapter speaks {MARK:08x}",
             "bring the mailbox program and plc-adapter to the same version",
         )
-    return Fault(
+    return Finding(
         "address",
         f"the block begins with {words[0]:04x} {words[1]:04x}, not with the mark {MARK >> 16:04x} {MARK & _LOW:04x}",
         "check against the PLC's program where its block begins",
     )
 
 
-def _orders(marked: Marked, word_order: WordOrder) -> Iterator[Fault]:
+def _orders(marked: Marked, word_order: WordOrder) -> Iterator[Finding]:
     if marked.bytes_swapped:
-        yield Fault(
+        yield Finding(
             "byte_order",
             "the bytes of each word are swapped: the mark reads 5348 0100 where 4853 0001 is meant",
             "let the PLC's server send the high byte of a word first, or swap the bytes in the program (SWAP)",
         )
     if marked.word_order != word_order:
-        yield Fault(
+        yield Finding(
             "word_order",
             f'the two words of a u32 are in the other order than word_order = "{word_order}" says',
             f'set word_order = "{marked.word_order}" in site.toml',
@@ -287,7 +289,7 @@ def _heartbeat(seen: Sequence[Seen], judgement: Judgement, word: WordName) -> bo
         longest = max(longest, still_ns)
     if longest > SILENT_NS:
         judgement.faults.append(
-            Fault(
+            Finding(
                 "heartbeat",
                 f"the heartbeat ({word(_BEAT)}) stood still for {longest // NS_PER_MS} ms; "
                 f"after {SILENT_NS // NS_PER_MS} ms the PLC is taken for dead",
@@ -297,12 +299,12 @@ def _heartbeat(seen: Sequence[Seen], judgement: Judgement, word: WordName) -> bo
     return True
 
 
-def _no_beat(seen: Sequence[Seen], word: WordName) -> Fault:
+def _no_beat(seen: Sequence[Seen], word: WordName) -> Finding:
     runs = len({(one.head.clock_ms, one.head.head) for one in seen}) > 1
     message = f"the heartbeat stands still ({word(_BEAT)})"
     if runs:
-        return Fault("heartbeat", f"{message}, though the program runs", "let it write another value in each scan")
-    return Fault(
+        return Finding("heartbeat", f"{message}, though the program runs", "let it write another value in each scan")
+    return Finding(
         "heartbeat",
         f"{message}: the PLC answers, but its program does not run",
         "switch it from STOP to RUN, and check that a cyclic task calls the mailbox program",
@@ -324,16 +326,16 @@ def _clock(seen: Sequence[Seen], judgement: Judgement, word: WordName, rate_mean
     scan_ms = max(judgement.beat_ms, PATIENCE_MS / 2)  # it may be written once a scan only
     do = f"count milliseconds, and write the low word to {word(_CLOCK)} in each scan; for an emulator give its --clock"
     if advance_ms == 0 and least_ms > scan_ms:
-        judgement.faults.append(Fault("clock", f"the clock stands still ({word(_CLOCK)})", do))
+        judgement.faults.append(Finding("clock", f"the clock stands still ({word(_CLOCK)})", do))
     elif not (1 - DRIFT) * least_ms - scan_ms <= advance_ms <= (1 + DRIFT) * most_ms + scan_ms:
         meant = "real time" if rate_meant == 1 else "the clock given"
         unit = next((f": it seems to count {unit}" for at, unit in UNITS.items() if abs(rate / at - 1) < UNIT_OFF), "")
         judgement.faults.append(
-            Fault("clock", f"the clock ({word(_CLOCK)}) runs {rate:.3g} times as fast as {meant}{unit}", do)
+            Finding("clock", f"the clock ({word(_CLOCK)}) runs {rate:.3g} times as fast as {meant}{unit}", do)
         )
 
 
-def _stamps(seen: Sequence[Seen], word: WordName, judgement: Judgement, rate: float) -> list[Fault]:
+def _stamps(seen: Sequence[Seen], word: WordName, judgement: Judgement, rate: float) -> list[Finding]:
     """Reports that came while looking must have been stamped just now."""
     if rate > 1 or any(fault.fault == "clock" for fault in judgement.faults):
         return []  # a clock that runs faster comes round too soon to tell old from new
@@ -345,7 +347,7 @@ def _stamps(seen: Sequence[Seen], word: WordName, judgement: Judgement, rate: fl
                 when = f"{_LOW + 1 - age_ms} ms ahead of" if age_ms >= _HALF else f"{age_ms} ms behind"
                 at = word(_at(number) + 6)
                 message = f"report {number} is new, but its stamp ({at}) is {when} the clock ({word(_CLOCK)})"
-                return [Fault("stamp", message, f"stamp reports with the same clock that stands in {word(_CLOCK)}")]
+                return [Finding("stamp", message, f"stamp reports with the same clock that stands in {word(_CLOCK)}")]
     return []
 
 
@@ -353,11 +355,11 @@ def _restarts(seen: Sequence[Seen]) -> int:
     return sum(before.head.epoch != after.head.epoch for before, after in pairwise(seen))
 
 
-def _epochs(seen: Sequence[Seen], notes: list[Fault], word: WordName) -> Iterator[Fault]:
+def _epochs(seen: Sequence[Seen], notes: list[Finding], word: WordName) -> Iterator[Finding]:
     for before, after in pairwise(seen):
         back = before.head.head - after.head.head
         if before.head.epoch == after.head.epoch and 0 < back <= _HALF:
-            yield Fault(
+            yield Finding(
                 "same_epoch",
                 f"the head went back from {before.head.head} to {after.head.head} within epoch {after.head.epoch} "
                 f"({word(_EPOCH)}): the PLC started again without a new epoch",
@@ -367,22 +369,22 @@ def _epochs(seen: Sequence[Seen], notes: list[Fault], word: WordName) -> Iterato
     restarts = _restarts(seen)
     if restarts > 1:
         over_s = (seen[-1].came_ns - seen[0].asked_ns) / 1e9
-        yield Fault(
+        yield Finding(
             "epoch",
             f"the epoch changed {restarts} times in {over_s:.1f} s ({word(_EPOCH)})",
             "add 1 to it only in the first scan after a start",
         )
     elif restarts:
         notes.append(
-            Fault("restarted", f"the PLC started again while it was looked at, epoch {seen[-1].head.epoch}", "")
+            Finding("restarted", f"the PLC started again while it was looked at, epoch {seen[-1].head.epoch}", "")
         )
 
 
-def _ring(seen: Sequence[Seen], word: WordName) -> Iterator[Fault]:
+def _ring(seen: Sequence[Seen], word: WordName) -> Iterator[Finding]:
     last = seen[-1]
     swapped = last.head.head >> 16 | (last.head.head & _LOW) << 16
     if not _any_there(last, last.head.head) and _any_there(last, swapped):
-        yield Fault(
+        yield Finding(
             "word_order",
             f"the head ({word(_HEAD)}) has its words in the other order than the mark: {last.head.head} for {swapped}",
             "let the program write every u32 in the same order",
@@ -395,13 +397,13 @@ def _ring(seen: Sequence[Seen], word: WordName) -> Iterator[Fault]:
     open_ = max(_unacknowledged(one) for one in seen)
     ahead = [one.head for one in seen if _unacknowledged(one) < 0]
     if len(ahead) > 1:
-        yield Fault(
+        yield Finding(
             "tail",
             f"the tail {ahead[-1].tail} is past the head {ahead[-1].head & _LOW} ({word(_TAIL)})",
             "take a tail over only when the host's epoch is right and it lies between the PLC's own tail and head",
         )
     if open_ > RING:
-        yield Fault(
+        yield Finding(
             "overrun",
             f"{open_} reports are not acknowledged, and the ring holds {RING}: reports were overwritten",
             f"write no report while head - tail is {RING} ({word(_HEAD + 1)}, {word(_TAIL)}); keep it in the program",
@@ -411,12 +413,12 @@ def _ring(seen: Sequence[Seen], word: WordName) -> Iterator[Fault]:
     yield from _contents(seen, word)
 
 
-def _tail_back(seen: Sequence[Seen], word: WordName) -> Fault | None:
+def _tail_back(seen: Sequence[Seen], word: WordName) -> Finding | None:
     """An acknowledgement that was taken back, though neither side began anew."""
     for before, after in pairwise(one.head for one in seen):
         same = (before.epoch, before.host_epoch) == (after.epoch, after.host_epoch) and before.head <= after.head
         if same and 0 < before.tail - after.tail & _LOW <= _HALF:
-            return Fault(
+            return Finding(
                 "tail",
                 f"the tail went back from {before.tail} to {after.tail} within epoch {after.epoch} ({word(_TAIL)})",
                 "take a tail over only when it lies between the PLC's own tail and head, and let nothing else write it",
@@ -458,7 +460,7 @@ def _closed(one: Seen, number: int) -> bool:
     return record[0] == record[-1] == number & _LOW
 
 
-def _unclosed(seen: Sequence[Seen], word: WordName) -> Iterator[Fault]:
+def _unclosed(seen: Sequence[Seen], word: WordName) -> Iterator[Finding]:
     """The first report that waits, and is not there for longer than it takes to write one."""
     opened_ns: dict[tuple[int, int], int] = {}  # (epoch, number) -> since when it waits and is not there
     for one in seen:
@@ -471,12 +473,12 @@ def _unclosed(seen: Sequence[Seen], word: WordName) -> Iterator[Fault]:
                 return
 
 
-def _open_record(one: Seen, number: int, word: WordName) -> Fault:
+def _open_record(one: Seen, number: int, word: WordName) -> Finding:
     low = number & _LOW
     for other in range(number + 1, number + RING):
         record = _record(one, other)
         if record[0] == record[-1] == low:
-            return Fault(
+            return Finding(
                 "place",
                 f"report {number} stands at place {other % RING} of the ring ({word(_at(other))})",
                 f"write report n to place n mod {RING}: here place {number % RING}, {word(_at(number))}",
@@ -484,7 +486,7 @@ def _open_record(one: Seen, number: int, word: WordName) -> Fault:
     record = _record(one, number)
     wrong = 0 if record[0] != low else _PLACE - 1
     what = "opened" if wrong == 0 and record[-1] == low else "closed" if wrong else "written"
-    return Fault(
+    return Finding(
         "torn",
         f"head counts report {number}, but it is never {what}: "
         f"{word(_at(number) + wrong)} is {record[wrong]}, not {low}",
@@ -492,13 +494,13 @@ def _open_record(one: Seen, number: int, word: WordName) -> Fault:
     )
 
 
-def _contents(seen: Sequence[Seen], word: WordName) -> Iterator[Fault]:
+def _contents(seen: Sequence[Seen], word: WordName) -> Iterator[Finding]:
     """The first report that tells what there is none of."""
     for one in seen:
         for number in _numbers(one.head.head):
             if _closed(one, number) and (wrong := _wrong(_record(one, number))):
                 at, message, do = wrong
-                yield Fault("record", f"report {number} {message} ({word(_at(number) + at)})", do)
+                yield Finding("record", f"report {number} {message} ({word(_at(number) + at)})", do)
                 return
 
 
@@ -516,16 +518,16 @@ def _wrong(record: Sequence[int]) -> tuple[int, str, str] | None:
     return None
 
 
-def _line_state(head: PlcHead, word: WordName) -> Iterator[Fault]:
+def _line_state(head: PlcHead, word: WordName) -> Iterator[Finding]:
     if head.line_state not in set(LineState):
-        yield Fault(
+        yield Finding(
             "line_state",
             f"line state {head.line_state} is none ({word(_STATE)})",
             "write 0 for stopped, 1 for running, 2 for fault",
         )
 
 
-def _driven(seen: Sequence[Seen]) -> Iterator[Fault]:
+def _driven(seen: Sequence[Seen]) -> Iterator[Finding]:
     """The words that a PLC changes only because a host does."""
     told = {
         (one.head.host_epoch, one.head.tail, one.head.taken) for one in seen if one.head.epoch == seen[-1].head.epoch

@@ -31,7 +31,7 @@ from struct import Struct
 from typing import Final, Literal, NamedTuple
 
 from plc_adapter import blocks
-from plc_adapter.port import Garbled, Refused
+from plc_adapter.port import Cause, Garbled, Refused
 from sorter.records import NONE_16
 
 RING: Final = blocks.RING
@@ -128,7 +128,7 @@ def to_words(block: bytes) -> list[int]:
 def from_words(words: Sequence[int]) -> bytes:
     """The block of BLOCK_WORDS words. Raises Garbled when there are more, fewer or wider ones."""
     if len(words) != BLOCK_WORDS:
-        raise Garbled(f"the PLC gave {len(words)} registers; a mailbox has {BLOCK_WORDS}")
+        raise Garbled(f"the PLC gave {len(words)} registers; a mailbox has {BLOCK_WORDS}", Cause.SHAPE)
     return _WORDS.pack(*words)
 
 
@@ -143,7 +143,7 @@ def _swapped(value: int) -> int:
 def look(block: bytes, word_order: WordOrder) -> PlcHead:
     """The head of the PLC's block. Raises Garbled when this is no mailbox, and says why."""
     if len(block) != BLOCK_BYTES:
-        raise Garbled(f"the PLC gave {len(block)} bytes; a mailbox has {BLOCK_BYTES}")
+        raise Garbled(f"the PLC gave {len(block)} bytes; a mailbox has {BLOCK_BYTES}", Cause.SHAPE)
     mark, epoch, echo, beat, head, tail, taken, line_state, clock_ms = _PLC_HEAD.unpack_from(block)
     u32 = _same if word_order == "big" else _swapped
     if u32(mark) != MARK:

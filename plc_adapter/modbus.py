@@ -16,7 +16,7 @@ from pymodbus.exceptions import ConnectionException, ModbusException, ModbusIOEx
 from pymodbus.pdu import ModbusPDU
 
 from plc_adapter.mailbox import BLOCK_WORDS, from_words, to_words
-from plc_adapter.port import Late, PortError, Refused, Unreachable
+from plc_adapter.port import Cause, Late, PortError, Refused, Unreachable
 
 TIMEOUT_S: Final = 0.2
 LATES_MAX: Final = 2  # so many in a row, and the connection is made anew: it may be half open
@@ -99,7 +99,7 @@ class ModbusPort:
             answer = await request(client)  # raises before it can be awaited when the connection is gone
         except ConnectionException as error:
             await self.close()
-            raise Unreachable(f"{self.name} closed the connection") from error
+            raise Unreachable(f"{self.name} closed the connection", Cause.DROPPED) from error
         except ModbusIOException as error:
             raise await self._silence(client) from error
         except ModbusException as error:
@@ -113,7 +113,7 @@ class ModbusPort:
         if not connected or self._lates >= LATES_MAX:
             await self.close()
         if not connected:
-            return Unreachable(f"{self.name} closed the connection")
+            return Unreachable(f"{self.name} closed the connection", Cause.DROPPED)
         return Late(f"{self.name} did not answer within {TIMEOUT_S * 1000:.0f} ms; is its program running?")
 
     def _block(self, answer: ModbusPDU, what: str) -> bytes:
@@ -126,9 +126,12 @@ class ModbusPort:
         if code in (ExcCodes.ILLEGAL_ADDRESS, ExcCodes.ILLEGAL_VALUE):
             return Refused(
                 f"{self.name} has no {BLOCK_WORDS} holding registers to {what} at {address} (exception {code}); "
-                "check reports_at and orders_at against the PLC's program, which may count from 1"
+                "check reports_at and orders_at against the PLC's program, which may count from 1",
+                Cause.NO_BLOCK,
             )
-        return Refused(f"{self.name} refused to {what} at register {address} of unit {self._unit}: exception {code}")
+        return Refused(
+            f"{self.name} refused to {what} at register {address} of unit {self._unit}: exception {code}", Cause.UNIT
+        )
 
 
 def _unknown_function(answer: ModbusPDU) -> bool:

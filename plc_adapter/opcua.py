@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 from plc_adapter.mailbox import to_words
-from plc_adapter.port import Late, Refused, Unreachable
+from plc_adapter.port import Cause, Late, Refused, Unreachable
 
 if TYPE_CHECKING:
     from plc_adapter.opcua_session import Session
@@ -77,4 +77,7 @@ class OpcUaPort:
 
 
 async def _nothing_installed(name: str, _host: str, _port: int, _nodes: tuple[str, str]) -> "Session":
-    raise Refused(f"{name}: OPC UA needs a package that is not installed; run: pip install 'hub-sorter[opcua]'")
+    raise Refused(
+        f"{name}: OPC UA needs a package that is not installed; run: pip install 'hub-sorter[opcua]'",
+        Cause.NOT_INSTALLED,
+    )

@@ -31,7 +31,7 @@ from asyncua.ua.ua_binary import nodeid_to_binary
 from asyncua.ua.uaerrors import UaError, UaStatusCodeError
 
 from plc_adapter.mailbox import BLOCK_WORDS, from_words
-from plc_adapter.port import Garbled, Late, PortError, Refused, Unreachable
+from plc_adapter.port import Cause, Garbled, Late, PortError, Refused, Unreachable
 
 TIMEOUT_S: Final = 0.2  # for an exchange
 OPEN_S: Final = 2.0  # for a connection, and for the session on it: a small PLC takes its time
@@ -155,7 +155,8 @@ class Session:
         if words is None or len(words) != BLOCK_WORDS:
             raise Garbled(
                 f"{self._name}: reports_node {self._reports.to_string()} holds {_shape(value)}; "
-                f"a mailbox is an array of {BLOCK_WORDS} UInt16"
+                f"a mailbox is an array of {BLOCK_WORDS} UInt16",
+                Cause.SHAPE,
             )
         return from_words(words)
 
@@ -172,7 +173,7 @@ class Session:
                 "and has its OPC UA server time enough?"
             ) from error
         except OSError as error:
-            raise Unreachable(f"{self._name} closed the connection") from error
+            raise Unreachable(f"{self._name} closed the connection", Cause.DROPPED) from error
         except UaStatusCodeError as error:
             raise self._fault(error) from error
         except Exception as error:  # asyncua lets through whatever its parsing stumbles over
@@ -198,21 +199,23 @@ class Session:
         if error.code in _TOO_SLOW:
             return Late(f"{self._name} took too long by its own account ({_word(error.code)})")
         self._client.disconnect_socket()
-        return Unreachable(f"{self._name} ended the session ({_word(error.code)})")
+        return Unreachable(f"{self._name} ended the session ({_word(error.code)})", Cause.DROPPED)
 
     def _refusal(self, what: str, key: str, node: ua.NodeId, code: int) -> Refused:
-        return Refused(f"{self._name} refused to {what} {key} {node.to_string()} ({_word(code)}); {_cure(what, code)}")
+        cause, cure = _known(what, code)
+        return Refused(f"{self._name} refused to {what} {key} {node.to_string()} ({_word(code)}); {cure}", cause)
 
 
-def _cure(what: str, code: int) -> str:
+def _known(what: str, code: int) -> tuple[Cause | None, str]:
+    """Why a variable cannot be read or written, and what to do."""
     right = "writable" if what == "write" else "accessible"
     if code in _NO_NODE:
-        return f"there is no such variable: {_COMPARE}, and make the variable {right} from OPC UA"
+        return Cause.NO_BLOCK, f"there is no such variable: {_COMPARE}, and make the variable {right} from OPC UA"
     if code in _NO_RIGHT:  # which is also what some say of a variable that is not there
-        return f"make the variable {right} from OPC UA, for guests (anonymous) too; else {_COMPARE}"
+        return Cause.PROTECTED, f"make the variable {right} from OPC UA, for guests (anonymous) too; else {_COMPARE}"
     if code in _WRONG_SHAPE:
-        return f"make the variable an array of {BLOCK_WORDS} UInt16 (UINT or WORD in the PLC's program)"
-    return "look the code up in the manual of the PLC's OPC UA server"
+        return Cause.SHAPE, f"make the variable an array of {BLOCK_WORDS} UInt16 (UINT or WORD in the PLC's program)"
+    return None, "look the code up in the manual of the PLC's OPC UA server"
 
 
 async def _connect(name: str, client: Client) -> None:
@@ -239,20 +242,24 @@ def _opening_failed(name: str, error: Exception) -> PortError:
             f"{name} accepts a connection, but opened no session within {OPEN_S:.0f} s; is this port its OPC UA server?"
         )
     if isinstance(error, OSError):
-        return Unreachable(f"{name} closed the connection before there was a session; is this port its OPC UA server?")
+        return Unreachable(
+            f"{name} closed the connection before there was a session; is this port its OPC UA server?", Cause.DROPPED
+        )
     if isinstance(error, UaStatusCodeError):
         return _not_let_in(name, error.code)
     if type(error) is UaError:  # so asyncua says that none of the endpoints shown is without encryption
-        return Refused(f"{name} lets nobody in without encryption ({error}); {_LET_GUESTS_IN}")
+        return Refused(f"{name} lets nobody in without encryption ({error}); {_LET_GUESTS_IN}", Cause.SECURITY)
     return Garbled(f"{name} gave an answer that is no OPC UA: {error}")
 
 
 def _not_let_in(name: str, code: int) -> PortError:
     if code in _NO_GUESTS:
-        return Refused(f"{name} lets no guest in ({_word(code)}); {_LET_GUESTS_IN}")
+        return Refused(f"{name} lets no guest in ({_word(code)}); {_LET_GUESTS_IN}", Cause.SECURITY)
     if code in _NO_ROOM:
         return Refused(
-            f"{name} has no session free ({_word(code)}); close other OPC UA clients, or allow more sessions on the PLC"
+            f"{name} has no session free ({_word(code)}); close other OPC UA clients, "
+            "or allow more sessions on the PLC",
+            Cause.BUSY,
         )
     return Refused(f"{name} opened no session ({_word(code)}); look the code up in the manual of its OPC UA server")
 
@@ -269,7 +276,9 @@ def _node(name: str, key: str, text: str) -> ua.NodeId:
         node = ua.NodeId.from_string(text)
         nodeid_to_binary(node)
     except (UaError, StructError, ValueError) as error:
-        raise Refused(f'{name}: {key} "{text}" is not a node; write one such as ns=4;s=HubSorter.reports') from error
+        raise Refused(
+            f'{name}: {key} "{text}" is not a node; write one such as ns=4;s=HubSorter.reports', Cause.NO_BLOCK
+        ) from error
     return node
 
 

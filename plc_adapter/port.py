@@ -11,11 +11,33 @@ calls it decides what an error costs; a port never retries an exchange by itself
 any error it is fit to be called again.
 """
 
+from enum import StrEnum
 from typing import Protocol
 
 
+class Cause(StrEnum):
+    """What is known of a failure beyond its place in the tree, by the name that scripts read."""
+
+    NOT_INSTALLED = "not_installed"  # the dialect's package is missing on this computer
+    DROPPED = "dropped"  # there was a connection, and the PLC closed it
+    RACK_SLOT = "rack_slot"  # no CPU answers in this rack and slot
+    UNIT = "unit"  # a Modbus server refuses, as it does for a unit number that is not its own
+    NO_BLOCK = "no_block"  # the place that the settings name does not exist
+    PROTECTED = "protected"  # the place may exist; the PLC lets nobody at it
+    SHAPE = "shape"  # the place exists, and has another length or type than a mailbox
+    SECURITY = "security"  # it wants encryption, or a user with a password
+    BUSY = "busy"  # it has no session free
+
+
 class PortError(Exception):
-    """An exchange with a PLC failed. The text says what, where and what to do next."""
+    """An exchange with a PLC failed. The text says what, where and what to do next.
+
+    `cause` is set where a port knows more than the tree tells; the text is for people only.
+    """
+
+    def __init__(self, text: str, cause: Cause | None = None) -> None:
+        super().__init__(text)
+        self.cause = cause
 
 
 class Unreachable(PortError):

@@ -16,9 +16,9 @@ from functools import partial
 from typing import Final
 
 from plc_adapter import addresses, diagnosis
-from plc_adapter.diagnosis import DRIVEN, FULL, PATIENCE_MS, STUCK, Fault, Look, find_mark, is_hosts
+from plc_adapter.diagnosis import DRIVEN, FULL, PATIENCE_MS, STUCK, Finding, Look, find_mark, is_hosts
 from plc_adapter.mailbox import LineState, WordOrder
-from plc_adapter.port import Garbled, Late, Port, PortError, Refused, Unreachable
+from plc_adapter.port import Cause, Garbled, Late, Port, PortError, Refused, Unreachable
 from plc_adapter.service import port_of
 from plc_adapter.settings import Plc
 
@@ -31,37 +31,18 @@ LATES_MAX: Final = 3  # so many before the first answer, and there will be none
 HOST_BEAT_S: Final = 0.3  # an adapter writes more often, unless its poll_ms is longer
 TAKEN_S: Final = 1.0  # twice as long as a heart may stand still: by then a PLC has taken over what it reads
 
-# A port says what failed in a sentence; by these words of it the fault has its name.
-_WORDS: Final = (
-    ("package that is not installed", "not_installed"),
-    ("closed the connection", "dropped"),
-    ("ended the session", "dropped"),
-    ("hangs up on rack", "rack_slot"),
-    ("does not permit", "protected"),
-    ("holding registers to", "no_block"),
-    ("bytes to", "no_block"),
-    ("there is no such variable", "no_block"),
-    ("is not a node", "no_block"),
-    ("refused to read at register", "unit"),
-    ("make the variable accessible", "protected"),
-    ("make the variable an array", "shape"),
-    ("a mailbox is an array of", "shape"),
-    ("a mailbox has", "shape"),
-    ("lets n", "security"),  # nobody, no guest
-    ("no session free", "busy"),
-)
 _KINDS: Final = ((Unreachable, "unreachable"), (Late, "silent"), (Refused, "refused"), (Garbled, "dialect"))
 _CURES: Final = {
-    "unit": "check the unit (slave) number in the PLC's Modbus server and in site.toml, and that the server is on",
-    "dropped": "see whether the PLC's server allows one more connection, and what closes it: a firewall, a gateway",
+    Cause.UNIT: "check the unit (slave) number in the PLC's Modbus server and in site.toml, and that the server is on",
+    Cause.DROPPED: "see whether the PLC's server allows one more connection, and what closes it: a firewall, a gateway",
 }
 # What another setting may cure; the rest is for the PLC to change.
 _ELSEWHERE: Final = frozenset(
-    {"address", "dialect", "empty", "no_block", "rack_slot", "refused", "silent", "unit", "unreachable"}
+    {"address", "dialect", "empty", "refused", "silent", "unreachable", Cause.NO_BLOCK, Cause.RACK_SLOT, Cause.UNIT}
 )
 # With these a PLC cannot take over what an adapter writes: they are told alone.
 _HINDRANCES: Final = frozenset({"byte_order", "epoch", "heartbeat", "word_order"})
-_CHANGED: Final = {"port": "unreachable", "unit": "unit", "rack": "rack_slot", "slot": "rack_slot"}
+_CHANGED: Final = {"port": "unreachable", "unit": Cause.UNIT, "rack": Cause.RACK_SLOT, "slot": Cause.RACK_SLOT}
 
 
 @dataclass(slots=True)
@@ -72,8 +53,8 @@ class Findings:
     plc: str
     word_order: WordOrder
     place: str = ""  # where in the PLC its block is to be
-    faults: list[Fault] = field(default_factory=list)
-    notes: list[Fault] = field(default_factory=list)  # worth knowing, and nothing is wrong
+    faults: list[Finding] = field(default_factory=list)
+    notes: list[Finding] = field(default_factory=list)  # worth knowing, and nothing is wrong
     epoch: int = 0
     host_epoch: int = 0
     heartbeat: bool = False  # it changed, and never stood still for half a second
@@ -170,7 +151,7 @@ def _judge(
     rate: float = 1.0,
 ) -> None:
     if watched.error:
-        findings.faults.append(_fault_of(watched.error))
+        findings.faults.append(_finding_of(watched.error))
     if not watched.looks:
         return
     judgement = diagnosis.judge(watched.looks, findings.word_order, word, rate)
@@ -198,16 +179,15 @@ def _judge(
     findings.orders_taken = head.taken
 
 
-def _fault_of(error: PortError) -> Fault:
+def _finding_of(error: PortError) -> Finding:
     """A port's sentence: what and where, then what to do."""
-    text = str(error)
-    kind = next(name for kind, name in _KINDS if isinstance(error, kind))
-    name = next((name for words, name in _WORDS if words in text), kind)
-    message, _, do = text.partition("; ")
-    return Fault(name, message, do or _CURES.get(name, ""))
+    message, _, do = str(error).partition("; ")
+    if error.cause:
+        return Finding(error.cause, message, do or _CURES.get(error.cause, ""))
+    return Finding(next(name for kind, name in _KINDS if isinstance(error, kind)), message, do)
 
 
-async def _found(plc: Plc, watched: _Watched) -> Fault | None:
+async def _found(plc: Plc, watched: _Watched) -> Finding | None:
     """The mailbox with other settings, when there is one; None: there is none where it was sought."""
     if watched.looks and (marked := find_mark(watched.looks[-1].block)):
         other = addresses.moved(plc, marked.at_byte)
@@ -252,11 +232,11 @@ async def _mailbox_at(plc: Plc, other: Plc) -> Plc | None:
     return addresses.moved(other, marked.at_byte) if marked.at_byte else other
 
 
-def _elsewhere(plc: Plc, other: Plc) -> Fault:
+def _elsewhere(plc: Plc, other: Plc) -> Finding:
     changed = addresses.change(plc, other)
     settings = " and ".join(f"{key} = {_toml(value)}" for key, value in changed.items())
     if other == addresses.exchanged(plc):
-        return Fault(
+        return Finding(
             "exchanged",
             f"the PLC's block is {addresses.place_of(other)}, where site.toml has the host's",
             f"exchange the two: {settings}",
@@ -266,7 +246,7 @@ def _elsewhere(plc: Plc, other: Plc) -> Fault:
         message = f"there is no mailbox {addresses.place_of(plc)}, but there is one {addresses.place_of(other)}"
     else:
         message = f"no mailbox answers at {_ways(plc, changed)}, but one does with {settings}"
-    return Fault(name, message, f"set {settings} in site.toml, or move it in the PLC")
+    return Finding(name, message, f"set {settings} in site.toml, or move it in the PLC")
 
 
 def _ways(plc: Plc, changed: dict[str, object]) -> str:
@@ -278,34 +258,34 @@ def _toml(value: object) -> str:
     return f"{quote}{value}{quote}" if isinstance(value, str) else str(value)
 
 
-async def _reached(plc: Plc, watched: _Watched) -> Fault | None:
+async def _reached(plc: Plc, watched: _Watched) -> Finding | None:
     """Why there is no connection, as the network says it; None: that is not what is wrong."""
-    if not isinstance(watched.error, Unreachable) or _fault_of(watched.error).fault != "unreachable":
+    if not isinstance(watched.error, Unreachable):
         return None
     there = f"{plc.host} port {plc.port}"
     try:
         async with asyncio.timeout(REACH_S):
             _, writer = await asyncio.open_connection(plc.host, plc.port)
     except ConnectionRefusedError:
-        return Fault(
+        return Finding(
             "unreachable",
             f"{plc.host} is on, but nothing listens at its port {plc.port}: it accepts no connection",
             f"switch the PLC's {addresses.dialect_of(plc)} server on, and compare its port with site.toml "
             f"({addresses.usual_port(plc)} is usual)",
         )
     except socket.gaierror:
-        return Fault(
+        return Finding(
             "unreachable", f"nobody knows the name {plc.host}", "write the PLC's IP address as host in site.toml"
         )
     except (OSError, TimeoutError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else "no answer"
-        return Fault(
+        return Finding(
             "unreachable",
             f"{plc.host} accepts no connection and gives no sign of life at port {plc.port} ({why})",
             "check its power, its cable, its IP address and mask, and that no firewall stands between",
         )
     writer.close()
-    return Fault(
+    return Finding(
         "silent",
         f"{there} takes a TCP connection, but none of {addresses.dialect_of(plc)}",
         f"check that this port is the PLC's {addresses.dialect_of(plc)} server, and start the PLC's network anew",
@@ -322,16 +302,16 @@ async def _look_at_orders(plc: Plc, watched: _Watched, findings: Findings) -> No
         elif first != last and _begins(last):
             await _look_at_writer(plc, watched.looks, [first, last], findings)
     except (Refused, Garbled) as error:
-        why = _fault_of(error)
+        why = _finding_of(error)
         findings.faults.append(
-            Fault(
+            Finding(
                 "orders",
                 f"there is no block for orders {addresses.place_of(other)} ({why.fault})",
                 "let the PLC's program have one there that the host may read and write, or correct it in site.toml",
             )
         )
     except PortError as error:
-        findings.notes.append(Fault("orders", f"the host's block could not be looked at: {error}", ""))
+        findings.notes.append(Finding("orders", f"the host's block could not be looked at: {error}", ""))
 
 
 async def _two_of(other: Plc) -> tuple[bytes, bytes]:
@@ -358,7 +338,7 @@ async def _look_at_writer(plc: Plc, looks: list[Look], blocks: list[bytes], find
         findings.notes += [STUCK, DRIVEN] if full else [DRIVEN]
 
 
-async def _ignored(plc: Plc, looks: list[Look], blocks: list[bytes]) -> Fault | None:
+async def _ignored(plc: Plc, looks: list[Look], blocks: list[bytes]) -> Finding | None:
     """What the PLC does not take over; an adapter that came just now is given time. Raises PortError."""
     other = addresses.exchanged(plc)
     place = addresses.place_of(other)

@@ -16,7 +16,7 @@ from snap7.error import S7ConnectionError, S7Error, S7ProtocolError, S7TimeoutEr
 from snap7.s7protocol import S7Protocol, get_return_code_description
 
 from plc_adapter.mailbox import BLOCK_BYTES
-from plc_adapter.port import Garbled, Late, PortError, Refused, Unreachable
+from plc_adapter.port import Cause, Garbled, Late, PortError, Refused, Unreachable
 
 TIMEOUT_S: Final = 0.2
 PG: Final = 0x0100  # the kind of connection that a programming device has: every CPU keeps one free
@@ -138,7 +138,7 @@ class S7Port:
             if not isinstance(error.__context__, OSError | EOFError):
                 await self._garbled(error)
             await self.close()
-            raise Unreachable(f"{self.name} closed the connection") from error
+            raise Unreachable(f"{self.name} closed the connection", Cause.DROPPED) from error
         if answer[4:6] != request[4:6]:  # both carry the number of the request there
             await self._garbled("the answer belongs to another request")
         return answer
@@ -173,7 +173,8 @@ class S7Port:
         if isinstance(error, _SaidNo) or isinstance(cause, _HUNG_UP):
             return Refused(
                 f"{self.name} hangs up on rack {self._rack}, slot {self._slot}; check both against the hardware "
-                "configuration (1200 and 1500: 0 and 1; 300: 0 and 2), and that the CPU has a free connection"
+                "configuration (1200 and 1500: 0 and 1; 300: 0 and 2), and that the CPU has a free connection",
+                Cause.RACK_SLOT,
             )
         if isinstance(cause, OSError):
             return Unreachable(
@@ -190,13 +191,15 @@ class S7Port:
             return Refused(
                 f"{self.name} does not permit to {verb} {block} ({_words(code)}); in TIA Portal, CPU properties, "
                 '"Protection & Security", tick "Permit access with PUT/GET communication", give full access, '
-                "and download the hardware configuration"
+                "and download the hardware configuration",
+                Cause.PROTECTED,
             )
         if code in _NOT_THERE:
             return Refused(
                 f"{self.name} has no {BLOCK_BYTES} bytes to {verb} in {block} ({_words(code)}); in TIA Portal "
                 f'give DB{block.db} at least {block.at + BLOCK_BYTES} bytes and take "Optimized block access" off it, '
-                f"or change {block.side}_db and {block.side}_at in site.toml"
+                f"or change {block.side}_db and {block.side}_at in site.toml",
+                Cause.NO_BLOCK,
             )
         return Refused(f"{self.name} refused to {verb} {block}: {_words(code)}")
 

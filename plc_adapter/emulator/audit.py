@@ -83,7 +83,7 @@ class Ledger(NamedTuple):
     sent_ns: dict[tuple[str, int], int]  # (lane, cut-off) -> when an operator sent it off early
 
 
-class Fault(NamedTuple):
+class Violation(NamedTuple):
     """One thing that is wrong."""
 
     kind: str  # "missort" or "unaccounted"
@@ -197,22 +197,22 @@ def judge(site: Site, oracle: Oracle, ledger: Ledger, truths: Sequence[Truth]) -
     """The figures of `plc-adapter audit --json`."""
     judge_ = _Judge(site, oracle, ledger)
     by_reason: Counter[str] = Counter()
-    faults: list[Fault] = []
+    violations: list[Violation] = []
     for truth in truths:
         word = judge_.word(truth) if truth.chute else "on_belt"
         by_reason[word or "missort"] += 1
         if not word:
-            faults.append(_fault("missort", truth, f"the tables demand {_words(judge_.demands(truth))}"))
+            violations.append(_missort(truth, f"the tables demand {_words(judge_.demands(truth))}"))
     counts: Counter[str] = Counter()
     for key, parcel, chute, why in compare(ledger.books, truths, CLOCKS_APART_NS, counts):
         waybill = parcel.waybill if isinstance(parcel, Truth) else ""
-        faults.append(Fault("unaccounted", *key, waybill, chute, why))
-    return _report(by_reason, faults, counts)
+        violations.append(Violation("unaccounted", *key, waybill, chute, why))
+    return _report(by_reason, violations, counts)
 
 
-def _report(by_reason: Counter[str], faults: list[Fault], counts: Counter[str]) -> dict[str, Any]:
-    kinds = Counter(fault.kind for fault in faults)
-    examples = [fault._asdict() for kind in kinds for fault in faults if fault.kind == kind][:EXAMPLES_MAX]
+def _report(by_reason: Counter[str], violations: list[Violation], counts: Counter[str]) -> dict[str, Any]:
+    kinds = Counter(one.kind for one in violations)
+    examples = [one._asdict() for kind in kinds for one in violations if one.kind == kind][:EXAMPLES_MAX]
     return {
         "items": by_reason.total(),
         "missorted": kinds["missort"],
@@ -227,8 +227,8 @@ def _report(by_reason: Counter[str], faults: list[Fault], counts: Counter[str]) 
     }
 
 
-def _fault(kind: str, truth: Truth, why: str) -> Fault:
-    return Fault(kind, truth.line, truth.items[-1][1] if truth.items else 0, truth.waybill, truth.chute, why)
+def _missort(truth: Truth, why: str) -> Violation:
+    return Violation("missort", truth.line, truth.items[-1][1] if truth.items else 0, truth.waybill, truth.chute, why)
 
 
 def _words(demands: list[Demand]) -> str:

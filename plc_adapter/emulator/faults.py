@@ -5,7 +5,7 @@ What lasts on the belt lasts in site time, what lasts in a PLC or on a network i
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final, get_args
 
 import msgspec
 
@@ -24,19 +24,7 @@ Share = Annotated[float, msgspec.Meta(ge=0, le=1, description="a share of parcel
 SiteS = Annotated[float, msgspec.Meta(gt=0, le=SITE_S_MAX, description="site seconds above 0, at most 57600")]
 
 
-class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that goes wrong on a line."""
-
-    def strike(self, line: Line) -> None:
-        """Let it begin now."""
-        raise NotImplementedError
-
-    def __str__(self) -> str:
-        """What happens, in words."""
-        raise NotImplementedError
-
-
-class Jam(Fault, frozen=True, kw_only=True):
+class Jam(msgspec.Struct, frozen=True, kw_only=True, tag="jam"):
     """Parcels jam in a chute until staff free it."""
 
     chute: Chute
@@ -49,7 +37,7 @@ class Jam(Fault, frozen=True, kw_only=True):
         return f"chute {self.chute} is jammed for {self.for_s:g} s of site time"
 
 
-class Full(Fault, frozen=True, kw_only=True):
+class Full(msgspec.Struct, frozen=True, kw_only=True, tag="full"):
     """A chute's sensor says full; staff change its bag as usual."""
 
     chute: Chute
@@ -61,7 +49,7 @@ class Full(Fault, frozen=True, kw_only=True):
         return f"chute {self.chute} is full"
 
 
-class Miss(Fault, frozen=True, kw_only=True):
+class Miss(msgspec.Struct, frozen=True, kw_only=True, tag="miss"):
     """The next diverts fail: the parcels stay on the belt."""
 
     count: Count
@@ -73,7 +61,7 @@ class Miss(Fault, frozen=True, kw_only=True):
         return f"the next {self.count} diverts fail"
 
 
-class Stop(Fault, frozen=True, kw_only=True):
+class Stop(msgspec.Struct, frozen=True, kw_only=True, tag="stop"):
     """The belt stands still."""
 
     for_s: SiteS
@@ -85,7 +73,7 @@ class Stop(Fault, frozen=True, kw_only=True):
         return f"the belt stands for {self.for_s:g} s of site time"
 
 
-class Restart(Fault, frozen=True, kw_only=True):
+class Restart(msgspec.Struct, frozen=True, kw_only=True, tag="restart"):
     """The PLC starts again: a new epoch, and it knows its items no more."""
 
     def strike(self, line: Line) -> None:
@@ -95,7 +83,7 @@ class Restart(Fault, frozen=True, kw_only=True):
         return "the PLC starts again and forgets its items"
 
 
-class Freeze(Fault, frozen=True, kw_only=True):
+class Freeze(msgspec.Struct, frozen=True, kw_only=True, tag="freeze"):
     """The PLC's program stands still: the network answers, the heartbeat does not beat, items pass their chutes."""
 
     real_s: RealS
@@ -107,7 +95,7 @@ class Freeze(Fault, frozen=True, kw_only=True):
         return f"the PLC's program is frozen for {self.real_s:g} s"
 
 
-class Mute(Fault, frozen=True, kw_only=True):
+class Mute(msgspec.Struct, frozen=True, kw_only=True, tag="mute"):
     """The PLC accepts connections and requests, and answers nothing."""
 
     real_s: RealS
@@ -119,7 +107,7 @@ class Mute(Fault, frozen=True, kw_only=True):
         return f"the PLC answers nothing for {self.real_s:g} s"
 
 
-class Slow(Fault, frozen=True, kw_only=True):
+class Slow(msgspec.Struct, frozen=True, kw_only=True, tag="slow"):
     """Every answer of the PLC comes later."""
 
     ms: DelayMs
@@ -132,7 +120,7 @@ class Slow(Fault, frozen=True, kw_only=True):
         return f"the PLC answers {self.ms:g} ms late for {self.real_s:g} s"
 
 
-class Cut(Fault, frozen=True, kw_only=True):
+class Cut(msgspec.Struct, frozen=True, kw_only=True, tag="cut"):
     """The PLC is off the network: connections are closed and refused."""
 
     real_s: RealS
@@ -144,7 +132,7 @@ class Cut(Fault, frozen=True, kw_only=True):
         return f"the PLC is off the network for {self.real_s:g} s"
 
 
-class Overrun(Fault, frozen=True, kw_only=True):
+class Overrun(msgspec.Struct, frozen=True, kw_only=True, tag="overrun"):
     """The PLC writes past its ring without looking at `tail`: reports are gone before anybody could read them."""
 
     count: Count
@@ -156,7 +144,7 @@ class Overrun(Fault, frozen=True, kw_only=True):
         return f"the PLC overwrites {self.count} reports"
 
 
-class Misreading(Fault, frozen=True, kw_only=True):
+class Misreading(msgspec.Struct, frozen=True, kw_only=True):
     """The reader misreads a share of the parcels."""
 
     setting: ClassVar[str]  # of plc_adapter.emulator.reading.Reading
@@ -171,28 +159,28 @@ class Misreading(Fault, frozen=True, kw_only=True):
         return f"of {self.share:.1%} of the parcels the reader {self.deed} for {self.for_s:g} s of site time"
 
 
-class Double(Misreading, frozen=True, kw_only=True):
+class Double(Misreading, frozen=True, kw_only=True, tag="double"):
     """Readings come twice."""
 
     setting = "double_share"
     deed = "sends the reading twice"
 
 
-class Mirrored(Misreading, frozen=True, kw_only=True):
+class Mirrored(Misreading, frozen=True, kw_only=True, tag="mirrored"):
     """A shiny side shows the label of the parcel before: two waybills are read."""
 
     setting = "mirrored_share"
     deed = "sees the neighbour's label too"
 
 
-class Unread(Misreading, frozen=True, kw_only=True):
+class Unread(Misreading, frozen=True, kw_only=True, tag="unread"):
     """No code is read."""
 
     setting = "unread_share"
     deed = "reads no code"
 
 
-class ReaderCut(Fault, frozen=True, kw_only=True):
+class ReaderCut(msgspec.Struct, frozen=True, kw_only=True, tag="reader_cut"):
     """The readers are off the network, and what they read meanwhile is gone."""
 
     real_s: RealS
@@ -204,20 +192,10 @@ class ReaderCut(Fault, frozen=True, kw_only=True):
         return f"the readers are off the network for {self.real_s:g} s"
 
 
-KINDS: Final[dict[str, type[Fault]]] = {
-    "jam": Jam,
-    "full": Full,
-    "miss": Miss,
-    "stop": Stop,
-    "restart": Restart,
-    "freeze": Freeze,
-    "mute": Mute,
-    "slow": Slow,
-    "cut": Cut,
-    "overrun": Overrun,
-    "double": Double,
-    "mirrored": Mirrored,
-    "unread": Unread,
-    "reader_cut": ReaderCut,
-}
+Fault = (
+    Jam | Full | Miss | Stop | Restart | Freeze | Mute | Slow | Cut | Overrun | Double | Mirrored | Unread | ReaderCut
+)
+"""Something that goes wrong on a line: `strike` lets it begin now, `str` says in words what happens."""
+
+KINDS: Final[dict[str, type[Fault]]] = {kind.__struct_config__.tag: kind for kind in get_args(Fault)}
 """What a scenario calls each kind."""

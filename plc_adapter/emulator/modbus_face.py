@@ -5,8 +5,6 @@ Functions 3, 6, 16 and 23 reach the two blocks; every other register is an illeg
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Any, Final
 
 from pymodbus.constants import ExcCodes
@@ -14,8 +12,8 @@ from pymodbus.server import ModbusTcpServer
 from pymodbus.server.requesthandler import ServerRequestHandler
 from pymodbus.simulator import DataType, SimData, SimDevice
 
+from plc_adapter.emulator.face import NetworkFace
 from plc_adapter.emulator.network import Network
-from plc_adapter.emulator.plc import PlcProgram
 from plc_adapter.mailbox import BLOCK_WORDS, from_words, to_words
 from plc_adapter.settings import Modbus
 
@@ -47,15 +45,10 @@ class _Server(ModbusTcpServer):
         return _Connection(self, self._network)
 
 
-class ModbusFace:
+class ModbusFace(NetworkFace[Modbus]):
     """Serves one line's PLC at the address that site.toml gives for it."""
 
-    def __init__(self, program: PlcProgram, settings: Modbus, now_ns: Callable[[], int]) -> None:
-        self._program = program
-        self._settings = settings
-        self._now_ns = now_ns
-        self._server: _Server | None = None
-        self.requests = 0
+    _server: _Server | None = None
 
     async def start(self) -> None:
         """Listen. Raises OSError with the address when it is taken."""
@@ -69,10 +62,7 @@ class ModbusFace:
         try:
             await self._server.serve_forever(background=True)
         except RuntimeError as error:
-            raise OSError(
-                f"the emulated PLC cannot listen on {settings.host}:{settings.port}; "
-                "is another emulator running? Change [plc] port in site.toml"
-            ) from error
+            raise self._taken() from error
 
     async def stop(self) -> None:
         """Close the socket and its connections."""
@@ -90,15 +80,13 @@ class ModbusFace:
         written: list[int] | list[bool] | None,
     ) -> ExcCodes | None:
         """Called by pymodbus before it reads or changes registers[address - start] and the `count` that follow."""
-        self.requests += 1
         if function not in _FUNCTIONS:
             return ExcCodes.ILLEGAL_FUNCTION
         reports_at, orders_at = (at - start for at in (self._settings.reports_at, self._settings.orders_at))
         if written is not None:
             block = registers[orders_at : orders_at + BLOCK_WORDS]
             block[address - start - orders_at : address - start - orders_at + count] = map(int, written)
-            self._program.write(from_words(block), self._now_ns(), time.monotonic_ns())
+            self._write(from_words(block))
         elif address - start < reports_at + BLOCK_WORDS and reports_at < address - start + count:
-            block = to_words(self._program.read(self._now_ns(), time.monotonic_ns()))
-            registers[reports_at : reports_at + BLOCK_WORDS] = block
+            registers[reports_at : reports_at + BLOCK_WORDS] = to_words(self._read())
         return None

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Callable
 from typing import Final
 
 from asyncua import ua
@@ -18,7 +16,7 @@ from asyncua.server.server import Server
 from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.uaerrors import BadOutOfRange
 
-from plc_adapter.emulator.plc import PlcProgram
+from plc_adapter.emulator.face import NetworkFace
 from plc_adapter.mailbox import BLOCK_WORDS, from_words, to_words
 from plc_adapter.settings import OpcUa
 
@@ -27,28 +25,19 @@ MUTE_LOOK_S: Final = 0.01  # between looks whether a PLC that is mute answers ag
 logging.getLogger("asyncua").setLevel(logging.CRITICAL + 1)  # a client's mistakes are the client's to tell
 
 
-class OpcUaFace:
+class OpcUaFace(NetworkFace[OpcUa]):
     """Serves one line's PLC at the address that site.toml gives for it, to anybody and without encryption."""
 
-    def __init__(self, program: PlcProgram, settings: OpcUa, now_ns: Callable[[], int]) -> None:
-        self._program = program
-        self._settings = settings
-        self._now_ns = now_ns
-        self._server: Server | None = None
-        self.requests = 0
+    _server: Server | None = None
 
     async def start(self) -> None:
         """Listen. Raises OSError with the address when it is taken."""
-        settings = self._settings
         server = self._server or await self._new_server()
         try:
             # Its thousands of standard nodes take a second of the belts' loop, so they are made once.
             await (server.start() if server.bserver is None else server.bserver.start())
         except OSError as error:
-            raise OSError(
-                f"the emulated PLC cannot listen on {settings.host}:{settings.port}; "
-                "is another emulator running? Change [plc] port in site.toml"
-            ) from error
+            raise self._taken() from error
         self._server = server
 
     async def stop(self) -> None:
@@ -80,8 +69,8 @@ class OpcUaFace:
             )
             if node is orders:
                 await variable.set_writable()
-        server.set_attribute_value_callback(reports, self._read)
-        server.set_attribute_value_setter(orders, self._write)
+        server.set_attribute_value_callback(reports, self._answer)
+        server.set_attribute_value_setter(orders, self._take)
 
     async def _wait(self, event: Callback, _service: CallbackService) -> None:
         """Called by asyncua before each read and write; it cannot be told to answer nothing."""
@@ -89,20 +78,14 @@ class OpcUaFace:
         while event.is_external and not await self._program.network.answers():  # noqa: ASYNC110 # a moment, no event
             await asyncio.sleep(MUTE_LOOK_S)
 
-    def _read(self, _node: ua.NodeId, _attribute: AttributeIds) -> ua.DataValue:
+    def _answer(self, _node: ua.NodeId, _attribute: AttributeIds) -> ua.DataValue:
         """Called by asyncua for each value of `reports` it answers."""
-        self.requests += 1
-        return _block(self._program.read(self._now_ns(), time.monotonic_ns()))
+        return ua.DataValue(ua.Variant(to_words(self._read()), ua.VariantType.UInt16, is_array=True))
 
-    def _write(self, data: NodeData, attribute: AttributeIds, value: ua.DataValue) -> None:
+    def _take(self, data: NodeData, attribute: AttributeIds, value: ua.DataValue) -> None:
         """Called by asyncua for each value of `orders`, when it is of the right type."""
-        self.requests += 1
         written = None if value.Value is None else value.Value.Value
         if not isinstance(written, list) or len(written) != BLOCK_WORDS:
             raise BadOutOfRange
-        self._program.write(from_words(written), self._now_ns(), time.monotonic_ns())
+        self._write(from_words(written))
         data.attributes[attribute].value = value
-
-
-def _block(block: bytes) -> ua.DataValue:
-    return ua.DataValue(ua.Variant(to_words(block), ua.VariantType.UInt16, is_array=True))

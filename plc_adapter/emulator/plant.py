@@ -66,8 +66,8 @@ class Chute(NamedTuple):
     capacity: int
 
 
-class Faults(NamedTuple):
-    """How often the plant misbehaves, as shares of parcels, and how long staff need."""
+class Chances(NamedTuple):
+    """What is left to chance: how often the plant misbehaves, as shares of parcels, and how long staff need."""
 
     missed_share: float = 0.002
     jam_share: float = 0.0002
@@ -203,7 +203,7 @@ class Plant:
         load: Load,
         seed: int,
         *,
-        faults: Faults | None = None,
+        chances: Chances | None = None,
         start_ns: int = 0,
         epoch: int = 1,
         tells_items: bool = True,
@@ -232,10 +232,10 @@ class Plant:
         self.unreported: set[tuple[int, int]] = set()
         self._load = load
         self._tells_items = tells_items
-        self._faults = faults or Faults()
+        self._chances = chances or Chances()
         self._rng = np.random.default_rng([seed, *belt.name.encode()])
-        self._missing = set(np.flatnonzero(self._rng.random(count) < self._faults.missed_share).tolist())
-        self._jamming = set(np.flatnonzero(self._rng.random(count) < self._faults.jam_share).tolist())
+        self._missing = set(np.flatnonzero(self._rng.random(count) < self._chances.missed_share).tolist())
+        self._jamming = set(np.flatnonzero(self._rng.random(count) < self._chances.jam_share).tolist())
         self._to_miss = 0
         self._lead_ns = round(belt.induct_to_scanner_m / belt.speed_m_s * NS_PER_S)
         self._cells, self._cell_ns, self._lap_ns = self._measure()
@@ -267,13 +267,13 @@ class Plant:
     def _bin(self, chute: Chute) -> _Bin:
         belt = self.belt
         if chute.number == belt.end_chute:
-            return _Bin(chute._replace(position_m=belt.lap_m), self._lap_ns, self._faults.full_share)
+            return _Bin(chute._replace(position_m=belt.lap_m), self._lap_ns, self._chances.full_share)
         if not 0 < chute.position_m < belt.lap_m:
             raise ValueError(
                 f"chute {chute.number} stands {chute.position_m} m behind the scanner of line {belt.name}, "
                 f"but {'its belt' if belt.end_chute else 'a lap'} is {belt.lap_m} m; correct its position"
             )
-        return _Bin(chute, round(chute.position_m / belt.speed_m_s * NS_PER_S), self._faults.full_share)
+        return _Bin(chute, round(chute.position_m / belt.speed_m_s * NS_PER_S), self._chances.full_share)
 
     @property
     def on_belt(self) -> int:
@@ -382,7 +382,7 @@ class Plant:
         target = self._found(chute)
         target.is_filled = True
         if target.state != BLOCKED:
-            self._prolong(target, FULL, self._drawn_ns(self._faults.wait_s))
+            self._prolong(target, FULL, self._drawn_ns(self._chances.wait_s))
 
     def miss(self, count: int) -> None:
         """The next `count` diverts that would drop a parcel fail. Raises ValueError for less than one."""
@@ -551,10 +551,10 @@ class Plant:
         self.plc.append(Left(t_ns, item.number, target.number, DROPPED))
         target.count += 1
         if target.state == OPEN and target.full_at and target.count >= target.full_at:
-            self._sense(t_ns, target, FULL, self._drawn_ns(self._faults.wait_s))
+            self._sense(t_ns, target, FULL, self._drawn_ns(self._chances.wait_s))
         elif target.state == OPEN and parcel in self._jamming:
             self.jams += 1
-            self._sense(t_ns, target, BLOCKED, self._drawn_ns(self._faults.jam_s))
+            self._sense(t_ns, target, BLOCKED, self._drawn_ns(self._chances.jam_s))
 
     def _drawn_ns(self, span_s: tuple[float, float]) -> int:
         return round(self._rng.uniform(*span_s) * NS_PER_S)
@@ -578,13 +578,13 @@ class Plant:
             return  # it came to be otherwise since
         if target.state == FULL:
             self.bags += 1
-            self._sense(t_ns, target, CHANGING, self._drawn_ns(self._faults.change_s))
+            self._sense(t_ns, target, CHANGING, self._drawn_ns(self._chances.change_s))
             return
         if target.state == CHANGING:
             target.count = 0
             target.is_filled = False
         elif target.is_filled or 0 < target.full_at <= target.count:
-            self._sense(t_ns, target, FULL, self._drawn_ns(self._faults.wait_s))  # as it was when, or while, blocked
+            self._sense(t_ns, target, FULL, self._drawn_ns(self._chances.wait_s))  # as it was when, or while, blocked
             return
         target.state, target.opened_ns = OPEN, t_ns
         self.plc.append(Sensed(t_ns, target.number, OPEN))

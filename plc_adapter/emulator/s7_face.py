@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -18,8 +17,8 @@ from typing import Any
 from snap7 import Server, SrvArea
 from snap7.error import S7Error
 
+from plc_adapter.emulator.face import NetworkFace
 from plc_adapter.emulator.network import Network
-from plc_adapter.emulator.plc import PlcProgram
 from plc_adapter.mailbox import BLOCK_BYTES
 from plc_adapter.settings import S7
 
@@ -140,15 +139,10 @@ class _Server(MailboxServer):
         return super()._process_request(request_data, client_address)
 
 
-class S7Face:
+class S7Face(NetworkFace[S7]):
     """Serves one line's PLC at the address that site.toml gives for it."""
 
-    def __init__(self, program: PlcProgram, settings: S7, now_ns: Callable[[], int]) -> None:
-        self._program = program
-        self._settings = settings
-        self._now_ns = now_ns
-        self._server: MailboxServer | None = None
-        self.requests = 0
+    _server: MailboxServer | None = None
 
     async def start(self) -> None:
         """Listen. Raises OSError with the address when it is taken."""
@@ -157,10 +151,7 @@ class S7Face:
         try:
             await server.listen(settings.host, settings.port)
         except OSError as error:
-            raise OSError(
-                f"the emulated PLC cannot listen on {settings.host}:{settings.port}; "
-                "is another emulator running? Change [plc] port in site.toml"
-            ) from error
+            raise self._taken() from error
         self._server = server
 
     async def stop(self) -> None:
@@ -168,11 +159,3 @@ class S7Face:
         if self._server is not None:
             await self._server.hang_up()
             self._server = None
-
-    def _read(self) -> bytes:
-        self.requests += 1
-        return self._program.read(self._now_ns(), time.monotonic_ns())
-
-    def _write(self, block: bytes) -> None:
-        self.requests += 1
-        self._program.write(block, self._now_ns(), time.monotonic_ns())

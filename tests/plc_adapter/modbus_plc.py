@@ -9,6 +9,7 @@ from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from plc_adapter.mailbox import BLOCK_WORDS, PlcSide, Told, from_words, to_words
+from plc_adapter.settings import Modbus
 
 REPORTS_AT = 0
 ORDERS_AT = 100
@@ -30,6 +31,11 @@ class ModbusPlc:
         self._one_request = one_request
         self._server: ModbusTcpServer | None = None
 
+    @property
+    def settings(self) -> Modbus:
+        """Its section of site.toml, once it has been started."""
+        return Modbus(host="127.0.0.1", port=self.port, reports_at=REPORTS_AT, orders_at=ORDERS_AT)
+
     async def start(self) -> None:
         """Listen; on the same port as before after a stop."""
         data = [
@@ -46,6 +52,8 @@ class ModbusPlc:
         assert self._server is not None
         await self._server.shutdown()  # type: ignore[no-untyped-call] # pymodbus gives no type
         self._server = None
+
+    cut, mend = stop, start  # a network that comes back finds the program as it left it
 
     async def _action(  # noqa: PLR0917 # pymodbus calls it so
         self, function: int, start: int, address: int, count: int, registers: list[int], values: object

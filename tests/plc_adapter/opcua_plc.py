@@ -13,6 +13,7 @@ from asyncua.server.user_managers import UserManager
 from asyncua.ua.attribute_ids import AttributeIds
 
 from plc_adapter.mailbox import BLOCK_WORDS, PlcSide, Told, from_words, to_words
+from plc_adapter.settings import OpcUa
 
 REPORTS_NODE = "ns=2;s=HubSorter.reports"
 ORDERS_NODE = "ns=2;s=HubSorter.orders"
@@ -66,6 +67,11 @@ class OpcUaPlc:
         """The server behind it, once it has been started."""
         assert self._server is not None
         return self._server
+
+    @property
+    def settings(self) -> OpcUa:
+        """Its section of site.toml, once it has been started."""
+        return OpcUa(host="127.0.0.1", port=self.port, reports_node=REPORTS_NODE, orders_node=ORDERS_NODE)
 
     async def start(self) -> None:
         """Listen."""

@@ -15,10 +15,7 @@ class _Server(MailboxServer):
     """Not `running` it takes what is sent and answers nothing, not even how large a PDU may be."""
 
     def __init__(self, plc: "S7Plc", running: threading.Event) -> None:
-        settings = S7(
-            host="127.0.0.1", reports_db=REPORTS_DB, reports_at=REPORTS_AT, orders_db=ORDERS_DB, orders_at=ORDERS_AT
-        )
-        super().__init__(settings, plc.read, plc.write)
+        super().__init__(plc.settings, plc.read, plc.write)
         self._awake = running
 
     def _process_request(self, request_data: bytes, client_address: tuple[str, int]) -> bytes | None:
@@ -40,6 +37,18 @@ class S7Plc:
         self._last = b""
         self._server: _Server | None = None
 
+    @property
+    def settings(self) -> S7:
+        """Its section of site.toml, once it has been started."""
+        return S7(
+            host="127.0.0.1",
+            port=self.port,
+            reports_db=REPORTS_DB,
+            reports_at=REPORTS_AT,
+            orders_db=ORDERS_DB,
+            orders_at=ORDERS_AT,
+        )
+
     async def start(self) -> None:
         """Listen; on the same port as before after a stop."""
         self._server = _Server(self, self.running)
@@ -50,6 +59,8 @@ class S7Plc:
         if self._server is not None:
             await self._server.hang_up()
             self._server = None
+
+    cut, mend = stop, start  # a network that comes back finds the program as it left it
 
     def read(self) -> bytes:
         if not self.stopped:

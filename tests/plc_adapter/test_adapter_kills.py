@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Final
@@ -17,8 +17,8 @@ from plc_adapter.emulator import emulate
 from plc_adapter.emulator import site as sites
 from plc_adapter.emulator.emulate import Floor
 from sorter.clock import Clock
-from sorter.wire.control import NoAnswer, Unreachable
-from tests.system.hubs import BIN, READY_S, Hub, free_port
+from tests.patience import until
+from tests.system.hubs import BIN, Hub, free_port
 
 ITEMS: Final = 300
 RATE: Final = 60
@@ -58,15 +58,10 @@ class Day(Hub):
 
     def start(self) -> None:
         self._run("daemon", BIN / "sorter")
-        deadline = time.monotonic() + READY_S
-        while time.monotonic() < deadline:
-            assert self.running["daemon"].poll() is None, self.said("daemon")
-            try:
-                self.order("status")
-            except (Unreachable, NoAnswer):
-                continue
-            return
-        raise AssertionError(self.said("daemon"))
+        self.until_ready(self.running["daemon"])
+
+    def log(self) -> str:
+        return self.said("daemon")
 
     def start_adapter(self) -> None:
         self._run("adapter", BIN / "plc-adapter")
@@ -105,13 +100,6 @@ def day(tmp_path: Path, dialect: str) -> Iterator[Day]:
             process.wait()
 
 
-async def until(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not what():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.001)
-
-
 def dropped(floor: Floor) -> int:
     return sum(line.plant.dropped for line in floor.lines)
 
@@ -124,21 +112,21 @@ async def restart_plcs(floor: Floor) -> None:
             plant = line.plant
             return bool(plant.host_alive and plant.on_belt and not plant.plc and not line.program.unread)
 
-        await until(fit)
+        await until(fit, PATIENCE_S)
         line.plant.restart()
     for line in floor.lines:  # until the daemon knows of its new life
         side = line.program._side
-        await until(lambda: side.epoch == line.plant.epoch and side.tail > 0)  # noqa: B023 # awaited here
+        await until(lambda: side.epoch == line.plant.epoch and side.tail > 0, PATIENCE_S)  # noqa: B023 # awaited here
 
 
 async def misfortunes(day: Day, floor: Floor) -> None:
     """One after another: what two deaths at once take with them is counted, but is nobody's to bring back."""
-    await until(lambda: dropped(floor) >= 0.1 * ITEMS)
+    await until(lambda: dropped(floor) >= 0.1 * ITEMS, PATIENCE_S)
     await asyncio.to_thread(day.kill_process, "adapter")
-    await until(lambda: not any(line.plant.host_alive for line in floor.lines))
+    await until(lambda: not any(line.plant.host_alive for line in floor.lines), PATIENCE_S)
     await asyncio.to_thread(day.start_adapter)
     await restart_plcs(floor)
-    await until(lambda: dropped(floor) >= 0.4 * ITEMS)
+    await until(lambda: dropped(floor) >= 0.4 * ITEMS, PATIENCE_S)
     await asyncio.to_thread(day.kill_process, "daemon")
     assert dropped(floor) < ITEMS
     await asyncio.to_thread(day.start)

@@ -7,63 +7,35 @@ import asyncio
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Any, Final, Self
-
-import pytest
+from typing import Final, Self
 
 from plc_adapter import service
 from plc_adapter.mailbox import PlcSide
 from plc_adapter.scanner.pairing import Tracking
 from plc_adapter.scanner.settings import resolve
-from plc_adapter.settings import Modbus, Site, Wire
-from sorter.clock import Clock
+from plc_adapter.settings import Site, Wire
 from sorter.records import Discharge, Kind
 from sorter.wire.frames import Scan
+from tests.patience import run, until
 from tests.plc_adapter.modbus_plc import ModbusPlc
 from tests.plc_adapter.router_daemon import RouterDaemon
+from tests.plc_adapter.stepped_clock import SteppedClock
+from tests.system.hubs import free_port
 
 MS: Final = 1_000_000
 STEP_MS: Final = 20
 TRAVEL_MS: Final = 200
 WINDOW_MS: Final = 50
 GAP_MS: Final = 5 * WINDOW_MS  # between parcels: longer than a doubt lasts
-SETTLE_S: Final = 30.0
 HOST: Final = "127.0.0.1"
-
-
-def free_port() -> int:
-    with socket.create_server((HOST, 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
-async def until(what: Callable[[], bool]) -> None:
-    """Wait for it, as long as a slow machine may need."""
-    began = time.monotonic()
-    while not what():
-        assert time.monotonic() - began < SETTLE_S
-        await asyncio.sleep(0.002)
-
-
-class Stepped(Clock):
-    """Site time that goes on when it is told to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.at_ns = 1_765_365_164 * 10**9
-
-    def now_ns(self) -> int:
-        return self.at_ns
 
 
 class Hall:
     """One line. What a parcel's label says is what its reader says: item 7 carries JT7 of its epoch."""
 
     def __init__(self, daemon: RouterDaemon) -> None:
-        self.clock = Stepped()
+        self.clock = SteppedClock(1_765_365_164 * 10**9)
         self.plc = ModbusPlc(PlcSide(7), self.clock.now_ns)
         self.told: list[tuple[str, dict[str, object]]] = []
         self.labels: dict[tuple[int, int], list[str]] = {}  # (epoch, item) -> what the daemon may hear of it
@@ -75,10 +47,11 @@ class Hall:
     async def __aenter__(self) -> Self:
         await self.plc.start()
         self.port = free_port()
-        plc = Modbus(host=HOST, port=self.plc.port)
         reader = resolve({"line": "L1", "role": "server", "host": HOST, "port": self.port})
         tracking = Tracking(travel_ms=TRAVEL_MS, window_ms=WINDOW_MS)
-        site = Site(Wire(self._daemon.address), None, {"L1": plc}, {"L1": {"top": reader}}, {"L1": tracking})
+        site = Site(
+            Wire(self._daemon.address), None, {"L1": self.plc.settings}, {"L1": {"top": reader}}, {"L1": tracking}
+        )
         (self.line,) = service.lines_of(site, ["L1"], self.clock)
         assert self.line.readers is not None
         self.readers = self.line.readers
@@ -158,18 +131,6 @@ class Hall:
         expected = [(item, codes) for (_, item), codes in self.labels.items()]
         await until(lambda: len(self.scans) >= len(expected))
         assert [(scan.item, scan.codes) for scan in self.scans] == expected
-
-
-@pytest.fixture
-def daemon() -> Iterator[RouterDaemon]:
-    daemon = RouterDaemon(f"tcp://{HOST}:{free_port()}")
-    daemon.start()
-    yield daemon
-    daemon.stop()
-
-
-def run(check: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(check, 8 * SETTLE_S))
 
 
 def test_each_item_gets_its_own_codes(daemon: RouterDaemon) -> None:

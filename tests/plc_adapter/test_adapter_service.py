@@ -7,103 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pytest
-
-from plc_adapter import service
 from plc_adapter.mailbox import PlcSide
-from plc_adapter.settings import Modbus, Site, Wire
-from sorter.clock import Clock
-from sorter.records import Kind
+from tests.patience import PATIENCE_S, until
 from tests.plc_adapter.modbus_plc import ModbusPlc
+from tests.plc_adapter.one_line_adapter import Hall, Items
 from tests.plc_adapter.router_daemon import RouterDaemon
-from tests.system.hubs import free_port
-
-SETTLE_S = 20.0
-
-
-@pytest.fixture
-def daemon() -> Iterator[RouterDaemon]:
-    daemon = RouterDaemon(f"tcp://127.0.0.1:{free_port()}")
-    daemon.start()
-    yield daemon
-    daemon.stop()
-
-
-class Items:
-    """Feeds a PLC with items 1, 2, 3 … as its ring has room."""
-
-    def __init__(self, plc: ModbusPlc) -> None:
-        self.plc = plc
-        self.reported = 0
-
-    async def bring(self, count: int) -> None:
-        """Put in `count` more."""
-        goal = self.reported + count
-        while self.reported < goal:
-            if self.plc.plc.report(Kind.ITEM, self.reported + 1, 1, 0, 0):
-                self.reported += 1
-            else:
-                await asyncio.sleep(0.002)
-
-
-async def until(what: Callable[[], bool]) -> None:
-    """Wait for it, as long as a slow machine may need."""
-    began = time.monotonic()
-    while not what():
-        assert time.monotonic() - began < SETTLE_S
-        await asyncio.sleep(0.005)
-
-
-class Told:
-    """Keeps what the service told."""
-
-    def __init__(self) -> None:
-        self.words: list[str] = []
-
-    def __call__(self, level: str, what: str, **fields: object) -> None:
-        self.words.append(f"{level} {what} {fields}")
-
-
-class Hall:
-    """A site of one line, with its PLC, and an adapter that may be started and stopped."""
-
-    def __init__(self, daemon: RouterDaemon) -> None:
-        self.plc = ModbusPlc(PlcSide(7), time.monotonic_ns)
-        self.items = Items(self.plc)
-        self.told = Told()
-        self._daemon = daemon
-        self._stop = asyncio.Event()
-        self._task: asyncio.Task[object] | None = None
-
-    async def start(self) -> None:
-        """Start the adapter, and the PLC before the first time."""
-        if not self.plc.port:
-            await self.plc.start()
-        plc = Modbus(host="127.0.0.1", port=self.plc.port)
-        site = Site(Wire(self._daemon.address), None, {"L1": plc}, scanners={}, tracking={})
-        self._stop = asyncio.Event()
-        lines = service.lines_of(site, ["L1"], Clock())
-        self._task = asyncio.create_task(service.run(lines, Clock(), self._stop, self.told))
-
-    async def stop(self) -> None:
-        """Stop the adapter cleanly."""
-        self._stop.set()
-        assert self._task is not None
-        await self._task
-
-    @property
-    def on_disk(self) -> list[int]:
-        """The items that the daemon counted."""
-        return [message.item for _, message in self._daemon.disk.journal if hasattr(message, "item")]
-
-    async def check(self) -> None:
-        """Every item counted once, and told once."""
-        everything = list(range(1, self.items.reported + 1))
-        await until(lambda: self.on_disk == everything)
-        await until(lambda: [told.item for told in self.plc.told] == everything)
 
 
 def test_every_item_is_counted_once_and_diverted_once(daemon: RouterDaemon) -> None:
@@ -194,10 +104,10 @@ def test_run_carries_and_ends_cleanly_on_sigterm(daemon: RouterDaemon, tmp_path:
         process = await asyncio.create_subprocess_exec(
             *COMMAND, "run", "--site", site, "--json", stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
-        await Items(plc).bring(100)
+        await Items(plc.plc).bring(100)
         await until(lambda: len(plc.told) == 100)
         process.send_signal(signal.SIGTERM)
-        out, log = await asyncio.wait_for(process.communicate(), SETTLE_S)
+        out, log = await asyncio.wait_for(process.communicate(), PATIENCE_S)
         assert process.returncode == os.EX_OK
         assert json.loads(out)["lines"]["L1"]["reports"] == 100
         whats = [json.loads(line)["what"] for line in log.decode().splitlines()]

@@ -10,17 +10,7 @@ from click.testing import CliRunner
 import plc_adapter
 from plc_adapter import blocks, layout
 from plc_adapter.cli import main
-from plc_adapter.mailbox import (
-    BLOCK_BYTES,
-    MARK,
-    HostSide,
-    HostState,
-    LineState,
-    Order,
-    PlcSide,
-    WordOrder,
-    to_words,
-)
+from plc_adapter.mailbox import BLOCK_BYTES, MARK, HostSide, HostState, LineState, Order, PlcSide, WordOrder, to_words
 from plc_adapter.settings import S7, Modbus, OpcUa, Plc
 from sorter.records import NONE_16, ChuteState, Discharge, Kind
 

@@ -15,7 +15,7 @@ from plc_adapter import service
 from plc_adapter.loopback import LoopbackPort
 from plc_adapter.mailbox import BLOCK_BYTES, NUMBER_MAX, RING, LineState, PlcSide
 from plc_adapter.runner import DIVERTS_MAX, READS_MAX
-from plc_adapter.settings import Modbus, Plc, Site, Wire
+from plc_adapter.settings import Plc, Site, Wire
 from plc_adapter.standing import Link
 from sorter.clock import Clock
 from sorter.limits import RESEND_MAX
@@ -23,11 +23,12 @@ from sorter.records import NONE_16, ChuteState, Discharge, Kind
 from sorter.site import load
 from sorter.wire.client import Client
 from sorter.wire.frames import Item, Ping
+from tests.patience import until
 from tests.plc_adapter.modbus_plc import ModbusPlc
+from tests.plc_adapter.one_line_adapter import Items, Told
 from tests.plc_adapter.router_daemon import RouterDaemon
-from tests.plc_adapter.test_adapter_service import Items, Told, until
-from tests.plc_adapter.test_runner import Floor, met
-from tests.system.hubs import Hub, free_port
+from tests.plc_adapter.stepped_line import Floor, met
+from tests.system.hubs import Hub
 
 WORD = st.integers(0, 0xFFFF)
 NUMBER = st.one_of(st.integers(0, 40), st.integers(0, NUMBER_MAX), st.sampled_from([0x7FFF, 0x8001, 0x1_0000]))
@@ -56,7 +57,7 @@ def goes_on(floor: Floor) -> None:
         floor.drop()
     floor.settle()
     for _ in range(5000):  # an epoch's last numbers may have to be made up for first
-        if not floor.runner.unacknowledged:
+        if not (floor.pending or floor.runner.unacknowledged):
             break
         floor.trip()
         floor.daemon.sync()
@@ -303,14 +304,6 @@ class Liar(PlcSide):
         return super().block(clock_ms, line_state)
 
 
-@pytest.fixture
-def daemon() -> Iterator[RouterDaemon]:
-    daemon = RouterDaemon(f"tcp://127.0.0.1:{free_port()}")
-    daemon.start()
-    yield daemon
-    daemon.stop()
-
-
 def test_a_neighbour_in_the_same_adapter_is_undisturbed(daemon: RouterDaemon) -> None:
     async def check() -> None:
         honest, liar = (
@@ -319,13 +312,13 @@ def test_a_neighbour_in_the_same_adapter_is_undisturbed(daemon: RouterDaemon) ->
         await honest.start()
         await liar.start()
         plcs: dict[str, Plc] = {
-            "L1": Modbus(host="127.0.0.1", port=honest.port),
-            "L2": Modbus(host="127.0.0.1", port=liar.port),
+            "L1": honest.settings,
+            "L2": liar.settings,
         }
         lines = service.lines_of(Site(Wire(daemon.address), None, plcs, scanners={}, tracking={}), plcs, Clock())
         told, stop = Told(), asyncio.Event()
         running_ = asyncio.create_task(service.run(lines, Clock(), stop, told))
-        items = Items(honest)
+        items = Items(honest.plc)
         lied = lines[1].runner.counts
         for _ in range(5):
             await items.bring(50)

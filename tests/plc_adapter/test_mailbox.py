@@ -17,10 +17,11 @@ from plc_adapter.mailbox import (
     PlcSide,
     WordOrder,
     from_words,
+    look,
     no_mark,
     to_words,
 )
-from plc_adapter.port import Garbled, Refused
+from plc_adapter.port import Cause, Garbled, Refused
 from sorter.records import NONE_16, Discharge, Kind
 
 MS = 1_000_000
@@ -88,8 +89,12 @@ def test_an_order_stands_where_the_table_says(word_order: WordOrder) -> None:
 def test_words_and_bytes_are_the_same_block() -> None:
     block = bytes(range(BLOCK_BYTES))
     assert from_words(to_words(block)) == block
-    with pytest.raises(Garbled, match="79 registers"):
+    with pytest.raises(Garbled, match="79 registers") as told:
         from_words([0] * 79)
+    assert told.value.cause is Cause.SHAPE
+    with pytest.raises(Garbled, match="158 bytes") as told:
+        look(block[2:], "big")
+    assert told.value.cause is Cause.SHAPE
 
 
 def test_nothing_is_read_before_both_know_each_other() -> None:

@@ -6,7 +6,7 @@ import logging
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from random import Random
 
@@ -23,32 +23,17 @@ from asyncua.ua.uaerrors import BadTimeout, BadTooManySessions
 from plc_adapter import opcua_session
 from plc_adapter.mailbox import BLOCK_BYTES, HostSide, HostState
 from plc_adapter.opcua import OpcUaPort
-from plc_adapter.port import Garbled, Late, PortError, Refused, Unreachable
-from tests.plc_adapter.opcua_bench import OpcUaBench, opcua
+from plc_adapter.port import Cause, Garbled, Late, PortError, Refused, Unreachable
+from tests.patience import run
+from tests.plc_adapter.benches import opcua, trip
 from tests.plc_adapter.opcua_plc import ORDERS_NODE, REPORTS_NODE, add_array, new_server
 
 BLOCK = bytes(BLOCK_BYTES)
 CLOSE_SESSION = b"\x01\x00" + (473).to_bytes(2, "little")  # how its request begins
 
 
-def run(check: Callable[[], Coroutine[None, None, None]]) -> None:
-    asyncio.run(asyncio.wait_for(check(), 60))
-
-
 def port_to(port: int, reports: str = REPORTS_NODE, orders: str = ORDERS_NODE) -> OpcUaPort:
     return OpcUaPort("127.0.0.1", port, reports_node=reports, orders_node=orders)
-
-
-async def trip(bench: OpcUaBench, host: HostSide) -> None:
-    for _ in range(50):
-        try:
-            await bench.port.connect()
-            host.receive(await bench.port.exchange(host.block(0, HostState.DECIDING)), 0)
-        except PortError:
-            await asyncio.sleep(0.01)
-        else:
-            return
-    raise AssertionError("the port did not come back")
 
 
 @asynccontextmanager
@@ -139,7 +124,7 @@ def test_an_exchange_writes_then_reads_and_nothing_runs_beside_it() -> None:
             await bench.port.close()
             assert bench.server.sessions == 0
 
-    run(check)
+    run(check())
 
 
 def test_a_value_is_written_without_status_and_time_which_many_plcs_refuse() -> None:
@@ -154,7 +139,7 @@ def test_a_value_is_written_without_status_and_time_which_many_plcs_refuse() -> 
             before = cable.sent.index(array_of_80) - 1
             assert cable.sent[before] == 1  # what follows is a value and nothing else
 
-    run(check)
+    run(check())
 
 
 def test_one_late_answer_keeps_the_session_and_a_second_ends_it() -> None:
@@ -173,7 +158,7 @@ def test_one_late_answer_keeps_the_session_and_a_second_ends_it() -> None:
                 (session,) = bench.server.server.iserver._external_sessions
                 assert (session == first) is (lates == 1)
 
-    run(check)
+    run(check())
 
 
 def test_a_session_that_is_given_up_is_closed_when_the_plc_thaws() -> None:
@@ -195,7 +180,7 @@ def test_a_session_that_is_given_up_is_closed_when_the_plc_thaws() -> None:
                 assert bench.server.sessions == 1
                 await bench.port.close()
 
-    run(check)
+    run(check())
 
 
 def test_a_frozen_plc_is_waited_for_no_longer_than_an_exchange_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,7 +194,7 @@ def test_a_frozen_plc_is_waited_for_no_longer_than_an_exchange_may_take(monkeypa
                 await asyncio.wait_for(bench.port.exchange(BLOCK), 20 * opcua_session.TIMEOUT_S)
             bench.thaw()
 
-    run(check)
+    run(check())
 
 
 def test_a_frozen_plc_is_let_go_of_without_its_consent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,7 +208,7 @@ def test_a_frozen_plc_is_let_go_of_without_its_consent(monkeypatch: pytest.Monke
                 await bench.port.exchange(BLOCK)
             await asyncio.wait_for(bench.port.close(), 20 * opcua_session.TIMEOUT_S)
 
-    run(check)
+    run(check())
 
 
 def test_a_cut_in_the_midst_of_an_exchange_is_no_connection() -> None:
@@ -240,7 +225,7 @@ def test_a_cut_in_the_midst_of_an_exchange_is_no_connection() -> None:
             await bench.mend()
             await trip(bench, HostSide())
 
-    run(check)
+    run(check())
 
 
 def test_a_plc_that_gives_up_a_request_by_itself_is_late() -> None:
@@ -255,7 +240,7 @@ def test_a_plc_that_gives_up_a_request_by_itself_is_late() -> None:
             with pytest.raises(Late, match="BadTimeout"):
                 await bench.port.read()
 
-    run(check)
+    run(check())
 
 
 def test_a_plc_is_asked_for_short_sessions() -> None:
@@ -265,7 +250,7 @@ def test_a_plc_is_asked_for_short_sessions() -> None:
             (session,) = bench.server.server.iserver._external_sessions.values()
             assert session.session_timeout == opcua_session.SESSION_MS / 1000
 
-    run(check)
+    run(check())
 
 
 def test_the_channel_is_renewed_before_it_runs_out() -> None:
@@ -288,7 +273,7 @@ def test_the_channel_is_renewed_before_it_runs_out() -> None:
             assert tokens == [tokens[0], tokens[0] + 1, tokens[0] + 2]
             assert bench.port._session is session  # type: ignore[attr-defined] # the bench knows it as a Port
 
-    run(check)
+    run(check())
 
 
 def test_a_renewal_that_is_not_answered_ends_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,7 +290,7 @@ def test_a_renewal_that_is_not_answered_ends_the_session(monkeypatch: pytest.Mon
                 await bench.port.exchange(host.block(0, HostState.DECIDING))
             await trip(bench, host)
 
-    run(check)
+    run(check())
 
 
 def test_a_session_that_the_plc_forgot_is_made_anew() -> None:
@@ -317,11 +302,12 @@ def test_a_session_that_the_plc_forgot_is_made_anew() -> None:
             for client in bench.server.server.bserver.clients:
                 assert client.processor is not None
                 client.processor.session = None
-            with pytest.raises(Unreachable, match="ended the session"):
+            with pytest.raises(Unreachable, match="ended the session") as told:
                 await bench.port.exchange(host.block(0, HostState.DECIDING))
+            assert told.value.cause is Cause.DROPPED
             await trip(bench, host)
 
-    run(check)
+    run(check())
 
 
 def test_a_variable_that_is_not_there_is_named() -> None:
@@ -329,8 +315,10 @@ def test_a_variable_that_is_not_there_is_named() -> None:
         async with opcua() as bench:
             port = port_to(bench.server.port, reports="ns=2;s=Nothing")
             await port.connect()
-            with pytest.raises(Refused, match=r"read reports_node ns=2;s=Nothing .BadNodeIdUnknown.*number after ns="):
+            nothing = r"read reports_node ns=2;s=Nothing .BadNodeIdUnknown.*number after ns="
+            with pytest.raises(Refused, match=nothing) as told:
                 await port.read()
+            assert told.value.cause is Cause.NO_BLOCK
             await port.close()
             port = port_to(bench.server.port, orders="ns=9;i=4")
             await port.connect()
@@ -340,24 +328,24 @@ def test_a_variable_that_is_not_there_is_named() -> None:
             assert await port.read()  # the session has not suffered
             await port.close()
 
-    run(check)
+    run(check())
 
 
 @pytest.mark.parametrize(
-    ("reports", "orders", "error", "words"),
+    ("reports", "orders", "error", "cause", "words"),
     [
-        ("ns=2;s=good", "ns=2;s=locked", Refused, "make the variable writable from OPC UA"),
-        ("ns=2;s=good", "ns=2;s=signed", Refused, "make the variable an array of 80 UInt16"),
-        ("ns=2;s=short", "ns=2;s=good", Garbled, "reports_node ns=2;s=short holds an array of 40 UInt16"),
-        ("ns=2;s=signed", "ns=2;s=good", Garbled, "holds an array of 80 Int16"),
-        ("ns=2;s=single", "ns=2;s=good", Garbled, "holds one UInt16"),
-        ("ns=2;s=empty", "ns=2;s=good", Garbled, "holds one Null"),
-        ("ns=2;s=bad", "ns=2;s=good", Refused, "read reports_node ns=2;s=bad .BadWaitingForInitialData"),
-        ("i=85", "ns=2;s=good", Refused, "make the variable an array of 80 UInt16"),
+        ("ns=2;s=good", "ns=2;s=locked", Refused, Cause.PROTECTED, "make the variable writable from OPC UA"),
+        ("ns=2;s=good", "ns=2;s=signed", Refused, Cause.SHAPE, "make the variable an array of 80 UInt16"),
+        ("ns=2;s=short", "ns=2;s=good", Garbled, Cause.SHAPE, "reports_node ns=2;s=short holds an array of 40 UInt16"),
+        ("ns=2;s=signed", "ns=2;s=good", Garbled, Cause.SHAPE, "holds an array of 80 Int16"),
+        ("ns=2;s=single", "ns=2;s=good", Garbled, Cause.SHAPE, "holds one UInt16"),
+        ("ns=2;s=empty", "ns=2;s=good", Garbled, Cause.SHAPE, "holds one Null"),
+        ("ns=2;s=bad", "ns=2;s=good", Refused, None, "read reports_node ns=2;s=bad .BadWaitingForInitialData"),
+        ("i=85", "ns=2;s=good", Refused, Cause.SHAPE, "make the variable an array of 80 UInt16"),
     ],
 )
 def test_a_variable_that_is_not_the_block_is_told(
-    reports: str, orders: str, error: type[PortError], words: str
+    reports: str, orders: str, error: type[PortError], cause: Cause | None, words: str
 ) -> None:
     async def check() -> None:
         server = await new_server()
@@ -378,21 +366,23 @@ def test_a_variable_that_is_not_the_block_is_told(
             port = port_to(at, reports, orders)
             await port.connect()
             for _ in range(2):
-                with pytest.raises(error, match=words):
+                with pytest.raises(error, match=words) as told:
                     await port.exchange(BLOCK)
+                assert told.value.cause is cause
             await port.close()
 
-    run(check)
+    run(check())
 
 
 @pytest.mark.parametrize("text", ["ns=99999;i=1", "i=9999999999", "HubSorter"])
 def test_a_key_that_is_no_node_is_refused(text: str) -> None:
     async def check() -> None:
         async with opcua() as bench:
-            with pytest.raises(Refused, match=f'orders_node "{text}" is not a node'):
+            with pytest.raises(Refused, match=f'orders_node "{text}" is not a node') as told:
                 await port_to(bench.server.port, orders=text).connect()
+            assert told.value.cause is Cause.NO_BLOCK
 
-    run(check)
+    run(check())
 
 
 class Nobody(UserManager):
@@ -408,11 +398,12 @@ def test_a_plc_that_lets_no_guest_in_says_so_and_keeps_no_session() -> None:
         async with started(server) as at:
             port = port_to(at)
             for _ in range(3):
-                with pytest.raises(Refused, match=r"lets no guest in .*guest \(anonymous\) authentication"):
+                with pytest.raises(Refused, match=r"lets no guest in .*guest \(anonymous\) authentication") as told:
                     await port.connect()
+                assert told.value.cause is Cause.SECURITY
             assert server.iserver._external_sessions == {}
 
-    run(check)
+    run(check())
 
 
 def test_a_plc_without_a_free_session_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -427,7 +418,7 @@ def test_a_plc_without_a_free_session_says_so(monkeypatch: pytest.MonkeyPatch) -
                     await bench.port.connect()
             await trip(bench, HostSide())
 
-    run(check)
+    run(check())
 
 
 def answering(code: int) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
@@ -444,20 +435,38 @@ def answering(code: int) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter
 
 
 @pytest.mark.parametrize(
-    ("code", "words"),
+    ("code", "cause", "words"),
     [
-        (StatusCodes.BadSecurityPolicyRejected, r'BadSecurityPolicyRejected.*allow the endpoint "no security"'),
-        (StatusCodes.BadTcpServerTooBusy, r"has no session free \(BadTcpServerTooBusy"),
-        (StatusCodes.BadTcpEndpointUrlInvalid, r"opened no session \(BadTcpEndpointUrlInvalid"),
+        (
+            StatusCodes.BadSecurityPolicyRejected,
+            Cause.SECURITY,
+            r'BadSecurityPolicyRejected.*allow the endpoint "no security"',
+        ),
+        (StatusCodes.BadTcpServerTooBusy, Cause.BUSY, r"has no session free \(BadTcpServerTooBusy"),
+        (StatusCodes.BadTcpEndpointUrlInvalid, None, r"opened no session \(BadTcpEndpointUrlInvalid"),
     ],
 )
-def test_a_plc_that_hangs_up_with_a_reason_is_quoted(code: int, words: str) -> None:
+def test_a_plc_that_hangs_up_with_a_reason_is_quoted(code: int, cause: Cause | None, words: str) -> None:
     async def check() -> None:
         async with listening(answering(code)) as at:
-            with pytest.raises(Refused, match=words):
+            with pytest.raises(Refused, match=words) as told:
                 await port_to(at).connect()
+            assert told.value.cause is cause
 
-    run(check)
+    run(check())
+
+
+def test_a_plc_that_hangs_up_before_there_is_a_session_has_dropped_the_connection() -> None:
+    async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async def check() -> None:
+        async with listening(hang_up) as at:
+            with pytest.raises(Unreachable, match="before there was a session") as told:
+                await port_to(at).connect()
+            assert told.value.cause is Cause.DROPPED
+
+    run(check())
 
 
 def test_a_plc_that_shows_only_encrypted_endpoints_says_what_to_allow() -> None:
@@ -466,11 +475,12 @@ def test_a_plc_that_shows_only_encrypted_endpoints_says_what_to_allow() -> None:
             for endpoint in bench.server.server.iserver.endpoints:
                 endpoint.SecurityMode = ua.MessageSecurityMode.Sign
             for _ in range(2):
-                with pytest.raises(Refused, match=r'without encryption.*allow the endpoint "no security"'):
+                with pytest.raises(Refused, match=r'without encryption.*allow the endpoint "no security"') as told:
                     await bench.port.connect()
+                assert told.value.cause is Cause.SECURITY
             assert bench.server.sessions == 0
 
-    run(check)
+    run(check())
 
 
 def test_a_plc_that_takes_its_time_for_each_step_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -488,7 +498,7 @@ def test_a_plc_that_takes_its_time_for_each_step_is_late(monkeypatch: pytest.Mon
                 with pytest.raises(Late, match="opened no session"):
                     await bench.port.connect()
 
-    run(check)
+    run(check())
 
 
 def test_who_stops_waiting_for_a_plc_leaves_no_connection() -> None:
@@ -504,7 +514,7 @@ def test_who_stops_waiting_for_a_plc_leaves_no_connection() -> None:
                 await asyncio.wait_for(port_to(at).connect(), 0.1)
             await asyncio.wait_for(hung_up.wait(), 10)
 
-    run(check)
+    run(check())
 
 
 def test_a_plc_that_takes_connections_and_says_nothing_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -520,7 +530,7 @@ def test_a_plc_that_takes_connections_and_says_nothing_is_late(monkeypatch: pyte
                     await port.exchange(BLOCK)
             await port.close()
 
-    run(check)
+    run(check())
 
 
 @pytest.mark.parametrize("closes", [True, False])
@@ -545,7 +555,7 @@ def test_what_is_no_opc_ua_does_not_hang(answer: bytes, closes: bool, monkeypatc
             with pytest.raises(Unreachable):
                 await port.read()
 
-    run(check)
+    run(check())
 
 
 def test_an_address_of_ipv6_is_one() -> None:
@@ -556,7 +566,7 @@ def test_an_address_of_ipv6_is_one() -> None:
             with pytest.raises(Unreachable, match="accepts no connection"):
                 await port.connect()
 
-    run(check)
+    run(check())
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -582,7 +592,7 @@ def test_noise_on_the_cable_raises_port_errors_and_nothing_else(seed: int, monke
                 await trip(bench, HostSide())
                 await bench.port.close()
 
-    run(check)
+    run(check())
     assert len(told) > 5
 
 
@@ -606,7 +616,7 @@ def test_nothing_is_logged_that_was_raised(caplog: pytest.LogCaptureFixture) -> 
                 with pytest.raises(Refused):
                     await port_to(at).connect()
 
-    run(check)
+    run(check())
     assert [record.getMessage() for record in caplog.records if record.name != "asyncio"] == []
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
 
@@ -621,15 +631,21 @@ if sys.argv[1] == "missing":
     sys.modules["asyncua"] = None
 port = service.port_of(OpcUa(host="127.0.0.1", port=9))
 assert (sys.modules.get("asyncua") is None) is (sys.argv[1] == "missing")
-print(*asyncio.run(probe("L1", port, "big")).problems)
+for fault in asyncio.run(probe("L1", port, "big")).faults:
+    print(fault.fault, fault)
 """
 
 
 @pytest.mark.parametrize(
-    ("asyncua", "words"), [("missing", "pip install 'hub-sorter[opcua]'"), ("there", "accepts no connection")]
+    ("asyncua", "name", "words"),
+    [
+        ("missing", "not_installed", "pip install 'hub-sorter[opcua]'"),
+        ("there", "unreachable", "accepts no connection"),
+    ],
 )
-def test_the_library_is_an_extra_and_is_asked_for_only_when_needed(asyncua: str, words: str) -> None:
+def test_the_library_is_an_extra_and_is_asked_for_only_when_needed(asyncua: str, name: str, words: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, asyncua], check=True, capture_output=True, text=True, timeout=60
     )
+    assert done.stdout.startswith(f"{name} ")
     assert words in done.stdout

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -13,13 +13,12 @@ from plc_adapter.port import Port
 from plc_adapter.runner import HOLD, RETRY_S, Runner, drive
 from plc_adapter.standing import Link
 from sorter.clock import Clock
-from sorter.records import Kind
 from sorter.wire.client import Client
 from sorter.wire.frames import Item
+from tests.patience import run, until
 from tests.plc_adapter.benches import EVERYONE, NETWORKS, Bench, Maker, NetworkMaker, loopback
+from tests.plc_adapter.one_line_adapter import Items
 from tests.plc_adapter.router_daemon import RouterDaemon
-from tests.plc_adapter.test_adapter_service import until
-from tests.system.hubs import free_port
 
 POLL_NS = 5_000_000
 BATCH = 30
@@ -28,21 +27,13 @@ every_port = pytest.mark.parametrize("make", EVERYONE)
 every_network = pytest.mark.parametrize("make", NETWORKS)
 
 
-@pytest.fixture
-def daemon() -> Iterator[RouterDaemon]:
-    daemon = RouterDaemon(f"tcp://127.0.0.1:{free_port()}")
-    daemon.start()
-    yield daemon
-    daemon.stop()
-
-
-class Hall:
+class Hall(Items):
     """One line. Its PLC counts items 1, 2, 3 … and its adapter may be started and killed."""
 
     def __init__(self, bench: Bench, daemon: RouterDaemon) -> None:
+        super().__init__(bench.plc)
         self.bench = bench
         self.runner = Runner("L1", self._open_wire)
-        self.reported = 0
         self._daemon = daemon
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -67,18 +58,6 @@ class Hall:
         self._stop.set()
         assert self._task is not None
         await self._task
-
-    def report(self) -> bool:
-        done = self.bench.plc.report(Kind.ITEM, self.reported + 1, 1, 0, 0)
-        self.reported += done
-        return done
-
-    async def bring(self, count: int = BATCH) -> None:
-        """So many more items enter, as the PLC's ring has room."""
-        goal = self.reported + count
-        while self.reported < goal:
-            if not self.report():
-                await asyncio.sleep(0.001)
 
     @property
     def on_disk(self) -> list[int]:
@@ -125,14 +104,6 @@ async def hall(make: Maker, daemon: RouterDaemon) -> AsyncIterator[Hall]:
         await one.stop()
 
 
-def run(check: Callable[[], Awaitable[None]]) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(120):
-            await check()
-
-    asyncio.run(bounded())
-
-
 @every_port
 def test_every_item_counts_once_and_is_diverted_once(make: Maker, daemon: RouterDaemon) -> None:
     async def check() -> None:
@@ -142,24 +113,24 @@ def test_every_item_counts_once_and_is_diverted_once(make: Maker, daemon: Router
             await one.told_all()
             assert one.runner.counts.lost == one.runner.counts.void == one.runner.counts.stale == 0
 
-    run(check)
+    run(check())
 
 
 @every_port
 def test_a_daemon_that_restarts_costs_no_item(make: Maker, daemon: RouterDaemon) -> None:
     async def check() -> None:
         async with hall(make, daemon) as one:
-            await one.bring()
+            await one.bring(BATCH)
             await until(lambda: bool(one.on_disk))
             await asyncio.to_thread(daemon.stop)
-            await one.bring()  # the adapter holds them, and the PLC goes on
+            await one.bring(BATCH)  # the adapter holds them, and the PLC goes on
             daemon.start()
-            await one.bring()
+            await one.bring(BATCH)
             await one.all_on_disk()
             assert one.told == sorted(set(one.told))
             assert one.runner.counts.lost == 0
 
-    run(check)
+    run(check())
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # what it holds is gone, sockets too
@@ -168,7 +139,7 @@ def test_an_adapter_that_is_killed_costs_no_item_that_the_plc_has_room_for(make:
     async def check() -> None:
         async with hall(make, daemon) as one:
             for turns in range(0, 40, 4):  # it dies at another moment each time
-                await one.bring()
+                await one.bring(BATCH)
                 await one.all_on_disk()
                 await until(lambda: not one.runner.unacknowledged)
                 for _ in range(HOLD):  # so many it never answers for before they are on disk
@@ -179,12 +150,12 @@ def test_an_adapter_that_is_killed_costs_no_item_that_the_plc_has_room_for(make:
                 while one.report():  # as many as the ring holds, while there is no adapter
                     pass
                 one.start()
-            await one.bring()
+            await one.bring(BATCH)
             await one.all_on_disk()
             assert one.told == sorted(set(one.told))
             assert daemon.disk.boots == [7]
 
-    run(check)
+    run(check())
 
 
 def test_who_calls_it_off_is_heard_although_the_port_hears_nothing(daemon: RouterDaemon) -> None:
@@ -196,26 +167,26 @@ def test_who_calls_it_off_is_heard_although_the_port_hears_nothing(daemon: Route
             await until(lambda: deaf.asked)
             await one.kill()
 
-    run(check)
+    run(check())
 
 
 @every_port
 def test_a_plc_that_restarts_begins_a_boot_and_nothing_of_before_is_diverted(make: Maker, daemon: RouterDaemon) -> None:
     async def check() -> None:
         async with hall(make, daemon) as one:
-            await one.bring()
+            await one.bring(BATCH)
             await one.all_on_disk()
             told_before = len(one.told)
             one.bench.plc.restart(8)
             one.reported = 1000
-            await one.bring()
+            await one.bring(BATCH)
             await until(lambda: one.told[-1:] == [1000 + BATCH])
             assert all(item > 1000 for item in one.told[told_before + 1 :] if item > BATCH)
             assert [item for item in one.told if item > 1000] == list(range(1001, 1001 + BATCH))
             assert [item for item in one.on_disk if item > 1000] == list(range(1001, 1001 + BATCH))
             assert daemon.disk.boots == [7, 8]
 
-    run(check)
+    run(check())
 
 
 @every_port
@@ -223,15 +194,15 @@ def test_a_cable_that_is_cut_again_and_again_costs_nothing(make: Maker, daemon: 
     async def check() -> None:
         async with hall(make, daemon) as one:
             for _ in range(3):
-                await one.bring()
+                await one.bring(BATCH)
                 await one.bench.cut()
                 await until(lambda: one.runner.link is Link.AWAY)
                 await one.bench.mend()
-            await one.bring()
+            await one.bring(BATCH)
             await one.all_on_disk()
             await one.told_all()
 
-    run(check)
+    run(check())
 
 
 @every_network
@@ -240,18 +211,18 @@ def test_a_plc_that_freezes_is_away_and_comes_back_by_itself(make: NetworkMaker,
         async with make() as bench:
             one = Hall(bench, daemon)
             one.start()
-            await one.bring()
+            await one.bring(BATCH)
             bench.freeze()
             await until(lambda: one.runner.link is Link.AWAY)
             while one.report():
                 pass
             bench.thaw()
-            await one.bring()
+            await one.bring(BATCH)
             await one.all_on_disk()
             await one.told_all()
             await one.stop()
 
-    run(check)
+    run(check())
 
 
 @every_port
@@ -260,7 +231,7 @@ def test_a_plc_whose_program_stands_still_is_silent_and_comes_back_by_itself(
 ) -> None:
     async def check() -> None:
         async with hall(make, daemon) as one:
-            await one.bring()
+            await one.bring(BATCH)
             await one.told_all()
             frozen = one.bench.plc.block(0)
             monkeypatch.setattr(one.bench.plc, "block", lambda _clock_ms: frozen)
@@ -268,10 +239,10 @@ def test_a_plc_whose_program_stands_still_is_silent_and_comes_back_by_itself(
             await until(lambda: one.runner.link is Link.SILENT)
             assert time.monotonic_ns() - began > SILENT_NS * 0.9
             monkeypatch.undo()
-            await one.bring()
+            await one.bring(BATCH)
             await one.told_all()
 
-    run(check)
+    run(check())
 
 
 def test_a_frozen_plc_is_noticed_in_half_a_second_by_what_is_set() -> None:

@@ -10,31 +10,13 @@ import pytest
 
 from plc_adapter.mailbox import BLOCK_BYTES, RING, HostSide, HostState, Order, PlcSide, Told, WordOrder
 from plc_adapter.modbus import ModbusPort
-from plc_adapter.port import Garbled, Late, PortError, Refused, Unreachable
+from plc_adapter.port import Cause, Garbled, Late, PortError, Refused, Unreachable
 from sorter.records import NONE_16, Discharge, Kind
-from tests.plc_adapter.benches import EVERYONE, NETWORKS, Bench, Maker, NetworkMaker, modbus
+from tests.patience import until
+from tests.plc_adapter.benches import EVERYONE, NETWORKS, Bench, Maker, NetworkMaker, modbus, trip, trips
 
 every_port = pytest.mark.parametrize("make", EVERYONE)
 every_network = pytest.mark.parametrize("make", NETWORKS)
-
-
-async def trip(bench: Bench, host: HostSide) -> list[int]:
-    """Exchange until it works; the items reported."""
-    for _ in range(50):
-        try:
-            await bench.port.connect()
-            reports = host.receive(await bench.port.exchange(host.block(0, HostState.DECIDING)), 0)
-        except PortError:
-            await asyncio.sleep(0.01)
-        else:
-            host.acknowledge(host.read)
-            return [report.item for report in reports]
-    raise AssertionError("the port did not come back")
-
-
-async def trips(bench: Bench, host: HostSide, count: int = 3) -> list[int]:
-    """So many that work; the items reported."""
-    return [item for _ in range(count) for item in await trip(bench, host)]
 
 
 async def write_unanswered(bench: Bench, host: HostSide) -> None:
@@ -92,8 +74,7 @@ def test_a_cut_loses_and_doubles_nothing(make: Maker) -> None:
                         await bench.port.exchange(host.block(0, HostState.DECIDING))
                     await bench.mend()
                 seen += await trip(bench, host)
-            for _ in range(3):
-                seen += await trip(bench, host)
+            seen += await trips(bench, host)
             assert seen == list(range(1, reported + 1))
             assert [told.item for told in bench.told] == list(range(1, given + 1))
 
@@ -107,10 +88,10 @@ def test_an_adapter_that_starts_again_goes_on(make: Maker) -> None:
             first = HostSide()
             for item in range(1, 6):
                 report(bench.plc, item)
-            seen = [item for _ in range(3) for item in await trip(bench, first)]
+            seen = await trips(bench, first)
             report(bench.plc, 6)
             second = HostSide()
-            again = [item for _ in range(3) for item in await trip(bench, second)]
+            again = await trips(bench, second)
             assert (seen, again) == ([1, 2, 3, 4, 5], [6])
 
     asyncio.run(check())
@@ -121,12 +102,11 @@ def test_a_plc_that_starts_again_is_met_anew(make: Maker) -> None:
     async def check() -> None:
         async with make() as bench:
             host = HostSide()
-            for _ in range(3):
-                await trip(bench, host)
+            await trips(bench, host)
             host.give(Order(1, 101, NONE_16, 10**9, 0))
             bench.plc.restart(8)
             report(bench.plc, 9)
-            seen = [item for _ in range(3) for item in await trip(bench, host)]
+            seen = await trips(bench, host)
             assert (seen, host.epoch, host.void) == ([9], 8, 1)
             assert bench.told == []
 
@@ -315,8 +295,7 @@ def test_reading_changes_nothing(make: Maker) -> None:
     async def check() -> None:
         async with make() as bench:
             host = HostSide()
-            for _ in range(3):
-                await trip(bench, host)
+            await trips(bench, host)
             before = (bench.plc.host_epoch, bench.plc.tail, bench.plc.taken, bench.plc.ignored)
             assert len(await bench.port.read()) == BLOCK_BYTES
             assert (bench.plc.host_epoch, bench.plc.tail, bench.plc.taken, bench.plc.ignored) == before
@@ -344,6 +323,37 @@ def test_calls_without_a_plc_raise_and_never_hang(make: Maker) -> None:
     asyncio.run(check())
 
 
+@every_network
+def test_a_connection_that_the_plc_closes_is_told_as_dropped(make: NetworkMaker) -> None:
+    async def check() -> None:
+        async with make() as bench:
+            await trip(bench, HostSide())
+            await bench.cut()
+            with pytest.raises(Unreachable) as told:
+                await bench.port.exchange(bytes(BLOCK_BYTES))
+            assert told.value.cause is Cause.DROPPED
+            await bench.mend()
+
+    asyncio.run(check())
+
+
+def test_a_connection_that_is_known_to_be_closed_is_told_as_dropped() -> None:
+    async def check() -> None:
+        async with modbus() as bench:
+            await trip(bench, HostSide())
+            assert isinstance(bench.port, ModbusPort)
+            client = bench.port._client
+            assert client is not None
+            await bench.cut()
+            await until(lambda: not client.connected)
+            with pytest.raises(Unreachable) as told:
+                await bench.port.read()
+            assert told.value.cause is Cause.DROPPED
+            await bench.mend()
+
+    asyncio.run(check())
+
+
 def test_one_request_is_used_where_the_plc_can() -> None:
     async def requests(*, one_request: bool) -> tuple[int, int]:
         async with modbus(one_request=one_request) as bench:
@@ -362,8 +372,7 @@ def test_a_frozen_plc_is_noticed_in_half_a_second_and_comes_back_by_itself(make:
     async def check() -> None:
         async with make() as bench:
             host = HostSide()
-            for _ in range(3):
-                await trip(bench, host)
+            await trips(bench, host)
             bench.freeze()
             began = time.monotonic()
             with pytest.raises(Late, match="did not answer within 200 ms"):
@@ -375,7 +384,7 @@ def test_a_frozen_plc_is_noticed_in_half_a_second_and_comes_back_by_itself(make:
                 await bench.port.exchange(host.block(0, HostState.DECIDING))
             report(bench.plc, 1)
             bench.thaw()
-            seen = [item for _ in range(3) for item in await trip(bench, host)]
+            seen = await trips(bench, host)
             assert seen == [1]
 
     asyncio.run(check())
@@ -386,8 +395,7 @@ def test_a_late_answer_is_not_taken_for_the_next_one(make: NetworkMaker) -> None
     async def check() -> None:
         async with make() as bench:
             host = HostSide()
-            for _ in range(3):
-                await trip(bench, host)
+            await trips(bench, host)
             bench.freeze()
             with pytest.raises(Late):
                 await bench.port.exchange(host.block(0, HostState.DECIDING))
@@ -395,7 +403,7 @@ def test_a_late_answer_is_not_taken_for_the_next_one(make: NetworkMaker) -> None
             bench.thaw()
             await asyncio.sleep(0.05)  # the first answer arrives now
             report(bench.plc, 2)
-            seen = [item for _ in range(3) for item in await trip(bench, host)]
+            seen = await trips(bench, host)
             assert seen == [1, 2]
 
     asyncio.run(check())
@@ -421,8 +429,9 @@ def test_registers_that_are_not_there_are_refused_with_their_address() -> None:
         async with modbus() as bench:
             port = ModbusPort("127.0.0.1", bench.server.port, reports_at=150, orders_at=100)
             await port.connect()
-            with pytest.raises(Refused, match="holding registers to write and read at 150"):
+            with pytest.raises(Refused, match="holding registers to write and read at 150") as told:
                 await port.exchange(bytes(BLOCK_BYTES))
+            assert told.value.cause is Cause.NO_BLOCK
             with pytest.raises(Refused, match="reports_at"):
                 await port.read()
             await port.close()

@@ -19,13 +19,12 @@ from plc_adapter import diagnosis, opcua_session
 from plc_adapter import modbus as modbus_dialect
 from plc_adapter import probe as probing
 from plc_adapter import s7 as s7_dialect
-from plc_adapter.diagnosis import Fault
+from plc_adapter.diagnosis import Finding
 from plc_adapter.mailbox import HostSide, HostState, PlcSide
 from plc_adapter.probe import examine
 from plc_adapter.service import port_of
 from plc_adapter.settings import S7, Modbus, OpcUa, Plc
 from sorter.records import Kind
-from tests.plc_adapter import opcua_plc, s7_plc
 from tests.plc_adapter.faulty_plc import (
     MISTAKES,
     DeafProgram,
@@ -35,7 +34,9 @@ from tests.plc_adapter.faulty_plc import (
     Mistake,
     clock_times,
 )
-from tests.plc_adapter.test_s7 import (
+from tests.plc_adapter.opcua_plc import OpcUaPlc, add_array
+from tests.plc_adapter.s7_plc import S7Plc
+from tests.plc_adapter.scripted_cpu import (
     CONFIRM,
     DISCONNECT,
     READ,
@@ -54,44 +55,30 @@ SHORT_S = 0.5
 @asynccontextmanager
 async def modbus(program: PlcSide) -> AsyncIterator[Plc]:
     async with Misconfigured(program) as plc:
-        yield Modbus(host="127.0.0.1", port=plc.port)
+        yield configured(plc)
         assert plc.writes == 0
 
 
 @asynccontextmanager
 async def s7(program: PlcSide) -> AsyncIterator[Plc]:
-    plc = s7_plc.S7Plc(program, time.monotonic_ns)
+    plc = S7Plc(program, time.monotonic_ns)
     await plc.start()
-    yield S7(
-        host="127.0.0.1",
-        port=plc.port,
-        reports_db=s7_plc.REPORTS_DB,
-        reports_at=s7_plc.REPORTS_AT,
-        orders_db=s7_plc.ORDERS_DB,
-        orders_at=s7_plc.ORDERS_AT,
-    )
+    yield plc.settings
     await plc.stop()
 
 
 @asynccontextmanager
 async def opcua(program: PlcSide) -> AsyncIterator[Plc]:
-    plc = opcua_plc.OpcUaPlc(program, time.monotonic_ns)
+    plc = OpcUaPlc(program, time.monotonic_ns)
     await plc.start()
-    yield OpcUa(
-        host="127.0.0.1",
-        port=plc.port,
-        reports_node=opcua_plc.REPORTS_NODE,
-        orders_node=opcua_plc.ORDERS_NODE,
-    )
+    yield plc.settings
     assert "write" not in plc.requests
     await plc.stop()
 
 
 @pytest.fixture(autouse=True)
-def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+def examined_at_leisure(monkeypatch: pytest.MonkeyPatch, unhurried: None) -> None:
     """A busy machine is no slow PLC."""
-    for dialect in (modbus_dialect, s7_dialect, opcua_session):
-        monkeypatch.setattr(dialect, "TIMEOUT_S", 20.0)
     monkeypatch.setattr(diagnosis, "SLOW_MS", 20_000.0)
     monkeypatch.setattr(probing, "HOST_BEAT_S", 0.05)
     monkeypatch.setattr(probing, "TAKEN_S", 0.05)
@@ -119,7 +106,7 @@ def test_a_good_plc_has_no_fault(serve: Serve) -> None:
 def test_each_mistake_of_a_program_is_named(serve: Serve) -> None:
     """All of them beside each other; what is not named right is shown by the mistake."""
     turns = asyncio.Semaphore(AT_ONCE)
-    wrong: dict[str, list[Fault]] = {}
+    wrong: dict[str, list[Finding]] = {}
 
     async def check(name: str, mistake: Mistake) -> None:
         async with turns, serve(mistake.program()) as plc:
@@ -139,7 +126,7 @@ def configured(plc: Misconfigured, **settings: object) -> Modbus:
     return msgspec.convert({"host": "127.0.0.1", "port": plc.port, **settings}, Modbus)
 
 
-async def only_fault(plc: Plc, *, for_s: float = SHORT_S) -> Fault:
+async def only_fault(plc: Plc, *, for_s: float = SHORT_S) -> Finding:
     findings = await examine("L1", plc, for_s=for_s)
     assert len(findings.faults) == 1, findings.faults
     return findings.faults[0]
@@ -201,6 +188,18 @@ def test_a_server_that_takes_connections_and_answers_nothing_is_told(
         with socket.create_server(("127.0.0.1", 0)) as listener:  # the kernel connects; nobody ever answers
             plc = dialect(host="127.0.0.1", port=listener.getsockname()[1])
             assert (await only_fault(plc)).fault == "silent"
+
+    asyncio.run(check())
+
+
+def test_a_server_that_hangs_up_is_told_with_what_may_cause_it() -> None:
+    def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async def check() -> None:
+        async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+            fault = await only_fault(Modbus(host="127.0.0.1", port=server.sockets[0].getsockname()[1]))
+        assert (fault.fault, "allows one more connection" in fault.do) == ("dropped", True)
 
     asyncio.run(check())
 
@@ -311,12 +310,11 @@ def test_an_s7_block_elsewhere_is_found(settings: dict[str, int], fault: str, do
 )
 def test_an_opcua_variable_that_is_not_the_block_is_told(settings: dict[str, str], fault: str, do: str) -> None:
     async def check() -> None:
-        server = opcua_plc.OpcUaPlc(FaultyProgram(), time.monotonic_ns)
-        await server.start()
-        await opcua_plc.add_array(server.server, "ns=2;s=short", count=40)
-        nodes = {"reports_node": opcua_plc.REPORTS_NODE, "orders_node": opcua_plc.ORDERS_NODE, **settings}
-        told = await only_fault(msgspec.convert({"host": "127.0.0.1", "port": server.port, **nodes}, OpcUa))
-        await server.stop()
+        plc = OpcUaPlc(FaultyProgram(), time.monotonic_ns)
+        await plc.start()
+        await add_array(plc.server, "ns=2;s=short", count=40)
+        told = await only_fault(msgspec.structs.replace(plc.settings, **settings))
+        await plc.stop()
         assert (told.fault, do in told.do) == (fault, True), told
 
     asyncio.run(check())

@@ -200,7 +200,7 @@ class Line:
             here.chutes[name],
             plant.Load([parcel.arrive_ns for parcel in parcels], [1] * len(parcels)),
             world.seed,
-            faults=plant.Faults(
+            chances=plant.Chances(
                 missed_share=0.04, jam_share=0.02, jam_s=(3.0, 10.0), wait_s=(2.0, 6.0), change_s=(2.0, 5.0)
             ),
             start_ns=world.now_ns,

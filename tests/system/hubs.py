@@ -37,9 +37,13 @@ class Hub:
     def start(self) -> None:
         with (self.folder / "daemon.log").open("ab") as log:
             self.daemon = subprocess.Popen([BIN / "sorter", "run", "--site", self.folder], stderr=log)
+        self.until_ready(self.daemon)
+
+    def until_ready(self, daemon: subprocess.Popen[bytes]) -> None:
+        """Wait until it answers."""
         deadline = time.monotonic() + READY_S
         while time.monotonic() < deadline:
-            assert self.daemon.poll() is None, self.log()
+            assert daemon.poll() is None, self.log()
             try:
                 self.order("status")
             except (Unreachable, NoAnswer):

@@ -3,11 +3,9 @@
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from sorter.wire.client import Client, Divert
 from tests.system.hubs import BIN, Hub, free_port
@@ -16,15 +14,6 @@ WAYBILL = "YT1234567890123"
 OTHER = "YT1234567890124"
 ADVICES = f"waybill,carrier,station,service,flow,weight_g\n{WAYBILL},YTO,V002,standard,inbound,800\n"
 PATIENCE_S = 60.0
-
-
-@pytest.fixture
-def hub(tmp_path: Path) -> Iterator[Hub]:
-    made = Hub(tmp_path)
-    yield made
-    if made.daemon and made.daemon.poll() is None:
-        made.daemon.terminate()
-        made.daemon.wait(60)
 
 
 def until(found: Callable[[], Any]) -> Any:

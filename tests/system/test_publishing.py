@@ -5,7 +5,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Self
@@ -34,15 +33,11 @@ PUBLISHES = 100
 KILLS = 12
 
 
-@pytest.fixture
-def hub(tmp_path: Path) -> Iterator[Hub]:
-    made = Hub(tmp_path)
-    chutes = made.folder / "rules" / "chutes.csv"
-    chutes.write_text(chutes.read_text(encoding="utf-8").replace(",240,", ",,"), encoding="utf-8")  # none fills
-    yield made
-    if made.daemon and made.daemon.poll() is None:
-        made.daemon.terminate()
-        made.daemon.wait(60)
+@pytest.fixture(name="hub")
+def hub_whose_chutes_never_fill(hub: Hub) -> Hub:
+    chutes = hub.folder / "rules" / "chutes.csv"
+    chutes.write_text(chutes.read_text(encoding="utf-8").replace(",240,", ",,"), encoding="utf-8")
+    return hub
 
 
 def order(site: Site, why: str) -> Order:

@@ -2,8 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import Final
 
 import pytest
 
@@ -15,8 +13,7 @@ from plc_adapter.emulator.plc import PlcProgram
 from plc_adapter.mailbox import HostSide, HostState, Order
 from plc_adapter.port import Late, Unreachable
 from sorter.records import NONE_16, Discharge, Kind
-
-PATIENCE_S: Final = 30.0
+from tests.patience import until
 
 
 def lone() -> Plant:
@@ -63,13 +60,6 @@ def test_it_can_be_cut_and_kept_from_answering() -> None:
 
 def test_it_waits_as_long_as_the_other_ports() -> None:
     assert direct.TIMEOUT_S == modbus.TIMEOUT_S == s7.TIMEOUT_S == opcua_session.TIMEOUT_S
-
-
-async def until(what: Callable[[], bool]) -> None:
-    begun = time.monotonic()
-    while not what():
-        assert time.monotonic() - begun < PATIENCE_S
-        await asyncio.sleep(0.002)
 
 
 def test_a_mute_plc_is_waited_for_and_does_nothing() -> None:

@@ -29,20 +29,11 @@ from sorter.ledger.schema import SCHEMA
 from sorter.records import NONE_16, Discharge, Kind
 from sorter.wire import frames
 from sorter.wire.frames import Ack, AnyMessage, Hello, Ping, Pong, Scan, Welcome
+from tests.plc_adapter.stepped_clock import SteppedClock
 from tests.system.hubs import free_port
 
 NS = 1_000_000_000
 ITEMS = 60
-
-
-class SteppedClock:
-    """A clock that the host moves on when nothing is left to do at this moment."""
-
-    def __init__(self, now_ns: int) -> None:
-        self.ns = now_ns
-
-    def now_ns(self) -> int:
-        return self.ns
 
 
 class Daemon:
@@ -82,10 +73,10 @@ class Daemon:
 class Host:
     """Decides by the oracle and drives both PLCs; its discharges are the ledger."""
 
-    def __init__(self, site: Site, floor: Floor, daemon: Daemon, oracle: Oracle) -> None:
+    def __init__(self, site: Site, floor: Floor, clock: SteppedClock, daemon: Daemon, oracle: Oracle) -> None:
         self.is_over = False
         self.site, self.floor, self.daemon, self.oracle = site, floor, daemon, oracle
-        self.clock = cast(SteppedClock, floor.clock)
+        self.clock = clock
         self.orders: dict[str, list[Order]] = {line: [] for line in site.belts}
         self.dropped: list[tuple[str, int, int, int]] = []
         self.reports = 0
@@ -100,7 +91,7 @@ class Host:
                 busy |= await self._exchange(line, port, side)
             await asyncio.sleep(2 * emulate.TICK_S)
             if not busy and not any(line.unacknowledged or line.plant.scans for line in self.floor.lines):
-                self.clock.ns = max(self.clock.ns, min(line.plant.next_ns() for line in self.floor.lines))
+                self.clock.at_ns = max(self.clock.at_ns, min(line.plant.next_ns() for line in self.floor.lines))
 
     def _decide(self) -> bool:
         scans = self.daemon.turn()
@@ -124,11 +115,11 @@ class Host:
         orders = self.orders[line]
         while orders and side.room:
             side.give(orders.pop(0))
-        reports = side.receive(await port.exchange(side.block(self.clock.ns, HostState.DECIDING)), self.clock.ns)
+        reports = side.receive(await port.exchange(side.block(self.clock.at_ns, HostState.DECIDING)), self.clock.at_ns)
         side.acknowledge(side.read)
         for report in reports:
             if report.kind == Kind.DISCHARGE and report.value == Discharge.DROPPED:
-                self.dropped.append((line, report.item, report.point, self.clock.ns))
+                self.dropped.append((line, report.item, report.point, self.clock.at_ns))
         self.reports += len(reports)
         return bool(reports) or side.taken < side.given or side.acknowledged < side.read or not side.ready
 
@@ -165,13 +156,13 @@ def run_day(county: Site, folder: Path, scenario: Scenario) -> None:
         plcs = {line: replace(plc, port=free_port()) for line, plc in county.plcs.items()}
         site = county._replace(devices=daemon.address, plcs=plcs)
         clock = SteppedClock(traffic.day(county.tables, 1, 1).opens_ns)
-        floor = emulate.build(site, ITEMS, 9, cast(Clock, clock), folder, scenario=scenario)
+        floor = emulate.build(site, ITEMS, 9, clock, folder, scenario=scenario)
         traffic.write_advices(floor.day, folder / "advices.csv")
         traffic.write_intercepts(floor.day, folder / "intercepts.csv")
         advices = {
             advice.waybill: Known(*advice[1:6], cancelled=bool(advice.cancelled)) for advice in floor.day.advices
         }
-        host = Host(site, floor, daemon, Oracle(site.tables, advices, floor.day.intercepts))
+        host = Host(site, floor, clock, daemon, Oracle(site.tables, advices, floor.day.intercepts))
         asyncio.run(_run(floor, host))
     finally:
         daemon.close()
@@ -282,50 +273,3 @@ def test_a_day_that_cannot_be_told_to_its_end_is_not_told_in_part(county: Site, 
     assert (tmp_path / emulate.TRUTH).read_text() == "another day"
     for line in floor.lines:
         line.close()
-
-
-def test_traffic_writes_the_files_that_the_day_begins_with(county_folder: Path, tmp_path: Path) -> None:
-    out = tmp_path / "day"
-    result = CliRunner().invoke(
-        cli.traffic, ["--site", str(county_folder), "--items", "500", "--seed", "3", "--out", str(out), "--json"]
-    )
-    assert result.exit_code == 0, result.output
-    assert json.loads(result.output) | {"out": ""} == {
-        "items": 500,
-        "peak_hour_items": 75,
-        "advices": 490,
-        "intercepts": 0,
-        "out": "",
-    }
-    lines = (out / "advices.csv").read_text(encoding="utf-8-sig").splitlines()
-    assert lines[0] == "waybill,carrier,station,service,flow,weight_g,cancelled"
-    assert len(lines) == 491
-    assert (out / "intercepts.csv").read_text(encoding="utf-8-sig").splitlines() == ["waybill"]
-
-
-@pytest.mark.parametrize("command", [cli.traffic, cli.emulate])
-def test_a_folder_that_is_no_site_is_refused(command: Any, tmp_path: Path) -> None:
-    result = CliRunner().invoke(command, ["--site", str(tmp_path), "--out", str(tmp_path / "out")])
-    assert result.exit_code == cli.REFUSED
-    assert "site.toml does not exist" in result.output
-
-
-def test_a_clock_that_is_none_is_refused(county_folder: Path, tmp_path: Path) -> None:
-    result = CliRunner().invoke(
-        cli.emulate, ["--site", str(county_folder), "--out", str(tmp_path), "--clock", "tomorrow"]
-    )
-    assert result.exit_code == cli.REFUSED
-    assert "is not a clock" in result.output
-
-
-def test_a_day_that_cannot_be_judged_says_which_file_lacks(county_folder: Path, tmp_path: Path) -> None:
-    paths = ["--truth", str(tmp_path / "truth.ndjson"), "--ledger", str(tmp_path / "ledger.db")]
-    result = CliRunner().invoke(cli.audit, ["--site", str(county_folder), *paths])
-    assert result.exit_code == cli.REFUSED
-    assert "emulate writes it" in result.output
-
-
-@pytest.mark.parametrize("command", [cli.traffic, cli.emulate, cli.audit])
-def test_help_shows_an_example(command: Any) -> None:
-    result = CliRunner().invoke(command, ["--help"])
-    assert "  plc-adapter " in result.output

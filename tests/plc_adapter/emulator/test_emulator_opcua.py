@@ -1,7 +1,6 @@
 """The PLC program as a real OPC UA server: asked anew for each read, reached by each write, and what it refuses."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -13,52 +12,16 @@ from asyncua.ua.uaerrors import BadOutOfRange, BadTypeMismatch, BadUserAccessDen
 
 from plc_adapter.emulator.line import face_of
 from plc_adapter.emulator.opcua_face import OpcUaFace
-from plc_adapter.emulator.plant import NS_PER_S, Belt, Chute, Faults, Load, Plant
 from plc_adapter.emulator.plc import PlcProgram
-from plc_adapter.mailbox import BLOCK_WORDS, HostSide, HostState, Order, Report, WordOrder
+from plc_adapter.mailbox import BLOCK_WORDS
 from plc_adapter.opcua import OpcUaPort
 from plc_adapter.service import port_of
 from plc_adapter.settings import OpcUa
 from sorter.clock import Clock
-from sorter.records import NONE_16, Kind
-from tests.system.hubs import free_port
+from tests.plc_adapter.emulator.faces import OPCUA, START_NS, plant_of, served
+from tests.plc_adapter.stepped_clock import SteppedClock
 
-START_NS = 1_794_344_400 * NS_PER_S
 WORDS = [0] * BLOCK_WORDS
-DEFAULTS = OpcUa(host="127.0.0.1")
-
-
-class SteppedClock:
-    """Site time that moves when it is told to."""
-
-    def __init__(self) -> None:
-        self.ns = START_NS
-
-    def now_ns(self) -> int:
-        return self.ns
-
-
-def plant_of(parcels: int) -> Plant:
-    times = [START_NS + at * NS_PER_S for at in range(parcels)]
-    chutes = [Chute(101, 34.0, 0), Chute(102, 42.0, 0)]
-    calm = Faults(missed_share=0, jam_share=0)
-    return Plant(Belt("L1", 2.0, 240.0), chutes, Load(times, [3] * parcels), 1, faults=calm, epoch=77)
-
-
-@asynccontextmanager
-async def served(
-    program: PlcProgram,
-    clock: SteppedClock,
-    reports_node: str = DEFAULTS.reports_node,
-    orders_node: str = DEFAULTS.orders_node,
-) -> AsyncIterator[tuple[OpcUaFace, OpcUa]]:
-    settings = OpcUa(host="127.0.0.1", port=free_port(), reports_node=reports_node, orders_node=orders_node)
-    face = OpcUaFace(program, settings, clock.now_ns)
-    await face.start()
-    try:
-        yield face, settings
-    finally:
-        await face.stop()
 
 
 @asynccontextmanager
@@ -72,41 +35,10 @@ def array(words: list[int], kind: ua.VariantType = ua.VariantType.UInt16) -> ua.
     return ua.DataValue(ua.Variant(words, kind, is_array=True))
 
 
-@pytest.mark.parametrize("word_order", ["big", "little"])
-def test_parcels_are_reported_diverted_and_reported_again(word_order: WordOrder) -> None:
-    asyncio.run(_divert_all(word_order))
-
-
-async def _divert_all(word_order: WordOrder) -> None:
-    clock, plant = SteppedClock(), plant_of(30)
-    program = PlcProgram(plant, word_order)
-    reports: list[Report] = []
-    async with served(program, clock, "ns=3;i=17", "ns=1;s=Of;the=host") as (face, settings):
-        port = port_of(settings)
-        await port.connect()
-        host = HostSide(word_order)
-        for _ in range(400):
-            clock.ns += NS_PER_S // 2
-            program.cycle(clock.ns, time.monotonic_ns())
-            for scan in plant.scans:
-                assert host.give(Order(scan.item, 102, NONE_16, scan.t_ns + 15 * NS_PER_S, 0))
-            plant.scans.clear()
-            reports += host.receive(await port.exchange(host.block(clock.ns, HostState.DECIDING)), clock.ns)
-            host.acknowledge(host.read)
-        await port.close()
-        assert face.requests == 800
-    assert plant.done
-    assert set(plant.drop_chute) == {102}
-    assert host.epoch == 77
-    assert [report.item for report in reports if report.kind == Kind.ITEM] == list(range(1, 31))
-    assert [report.item for report in reports if report.kind == Kind.DISCHARGE] == list(range(1, 31))
-    assert program.unread == 0
-
-
 def test_each_read_asks_the_program_anew() -> None:
     async def check() -> None:
-        clock = SteppedClock()
-        async with served(PlcProgram(plant_of(1)), clock) as (face, settings), master(settings) as client:
+        clock = SteppedClock(START_NS)
+        async with served(PlcProgram(plant_of(1)), clock, OPCUA) as (face, settings), master(settings) as client:
             before = face.requests
             reports = client.get_node(settings.reports_node)
             first, second = await reports.read_value(), await reports.read_value()
@@ -119,7 +51,10 @@ def test_each_read_asks_the_program_anew() -> None:
 
 def test_the_two_variables_are_found_by_who_looks_for_them() -> None:
     async def check() -> None:
-        async with served(PlcProgram(plant_of(1)), SteppedClock()) as (_, settings), master(settings) as client:
+        async with (
+            served(PlcProgram(plant_of(1)), SteppedClock(START_NS), OPCUA) as (_, settings),
+            master(settings) as client,
+        ):
             assert len(await client.get_namespace_array()) == 5
             children = {node.nodeid.to_string(): node for node in await client.get_objects_node().get_children()}
             reports, orders = children[settings.reports_node], children[settings.orders_node]
@@ -133,7 +68,7 @@ def test_the_two_variables_are_found_by_who_looks_for_them() -> None:
 def test_a_write_reaches_the_program_when_it_is_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
     async def check() -> None:
         program = PlcProgram(plant_of(1))
-        async with served(program, SteppedClock()) as (face, settings), master(settings) as client:
+        async with served(program, SteppedClock(START_NS), OPCUA) as (face, settings), master(settings) as client:
             heard: list[bytes] = []
             monkeypatch.setattr(program, "write", lambda block, *_: heard.append(block))
             orders = client.get_node(settings.orders_node)
@@ -159,23 +94,13 @@ def test_a_write_reaches_the_program_when_it_is_a_block(monkeypatch: pytest.Monk
 
 def test_a_plc_that_comes_back_on_the_network_is_the_one_that_left() -> None:
     async def check() -> None:
-        async with served(PlcProgram(plant_of(1)), SteppedClock()) as (face, settings):
+        async with served(PlcProgram(plant_of(1)), SteppedClock(START_NS), OPCUA) as (face, settings):
             for _ in range(3):
                 async with master(settings) as client:
                     assert len(await client.get_endpoints()) == 1
                     assert (await client.get_node(settings.reports_node).read_value())[3] == 77
                 await face.stop()
                 await face.start()
-
-    asyncio.run(check())
-
-
-def test_a_port_in_use_is_told() -> None:
-    async def check() -> None:
-        clock = SteppedClock()
-        async with served(PlcProgram(plant_of(1)), clock) as (_, settings):
-            with pytest.raises(OSError, match="another emulator"):
-                await OpcUaFace(PlcProgram(plant_of(1)), settings, clock.now_ns).start()
 
     asyncio.run(check())
 

@@ -17,27 +17,18 @@ from plc_adapter.emulator.plant import (
     OPEN,
     PASSED,
     Belt,
+    Chances,
     Chute,
     Entered,
-    Faults,
     Left,
     Load,
     Plant,
     Sensed,
 )
+from tests.plc_adapter.emulator.plants import CALM, CHUTES, LOOP, chutes_of, left, plant_of
 
-BELT = Belt("L1", 2.0, 240.0)
 LAP_NS = 120 * NS_PER_S
-CHUTES = [Chute(101 + at, 30.0 + 10 * at, 0) for at in range(6)]
-CALM = Faults(missed_share=0, jam_share=0)
 NEVER = NEVER_NS
-
-
-def plant_of(
-    times_s: list[float], chutes: list[Chute] = CHUTES, faults: Faults = CALM, belt: Belt = BELT, start_ns: int = 0
-) -> Plant:
-    load = Load([round(time_s * NS_PER_S) for time_s in times_s], [1] * len(times_s))
-    return Plant(belt, chutes, load, seed=1, faults=faults, start_ns=start_ns)
 
 
 def until_scanned(plant: Plant) -> int:
@@ -46,10 +37,6 @@ def until_scanned(plant: Plant) -> int:
         assert plant.next_ns() < NEVER_NS, "nothing will be scanned any more"
         plant.advance(plant.next_ns())
     return plant.scans.pop().item
-
-
-def left(plant: Plant) -> list[tuple[int, int]]:
-    return [(record.chute, record.outcome) for record in plant.plc if isinstance(record, Left)]
 
 
 def states(plant: Plant) -> list[int]:
@@ -144,7 +131,7 @@ def test_without_its_host_the_plc_recirculates() -> None:
 
 
 def test_a_missed_divert_goes_round_once() -> None:
-    plant = plant_of([0.0, 1.0], faults=Faults(missed_share=1, jam_share=0))
+    plant = plant_of([0.0, 1.0], chances=Chances(missed_share=1, jam_share=0))
     for _ in range(4):
         plant.divert(until_scanned(plant), 103, 104, NEVER)
         plant.advance(plant.now_ns + 1)
@@ -154,7 +141,7 @@ def test_a_missed_divert_goes_round_once() -> None:
 
 
 def test_an_order_given_twice_is_one_order() -> None:
-    plant = plant_of([0.0], faults=Faults(missed_share=1, jam_share=0))
+    plant = plant_of([0.0], chances=Chances(missed_share=1, jam_share=0))
     item = until_scanned(plant)
     plant.divert(item, 103, 0, NEVER)
     plant.divert(item, 103, 0, NEVER)
@@ -181,7 +168,7 @@ def test_a_chute_fills_is_changed_and_opens_again() -> None:
 
 
 def test_a_jam_blocks_a_chute_and_is_cleared() -> None:
-    plant = plant_of([0.0, 30.0], faults=Faults(missed_share=0, jam_share=1))
+    plant = plant_of([0.0, 30.0], chances=Chances(missed_share=0, jam_share=1))
     plant.divert(until_scanned(plant), 101, 0, NEVER)
     plant.divert(until_scanned(plant), 101, 104, NEVER)
     plant.advance(plant.now_ns + LAP_NS // 2)
@@ -210,7 +197,7 @@ def test_cells_pass_at_the_speed_of_the_belt() -> None:
 
 def test_a_plc_that_cannot_tell_what_enters_still_numbers_it() -> None:
     load = Load([0, NS_PER_S], [1, 1])
-    plant = Plant(BELT, CHUTES, load, 1, faults=CALM, tells_items=False)
+    plant = Plant(LOOP, CHUTES, load, 1, chances=CALM, tells_items=False)
     assert [until_scanned(plant) for _ in range(2)] == [1, 2]
     assert not plant.plc
 
@@ -259,8 +246,9 @@ ACTIONS = st.lists(
 
 
 def play(times_s: list[float], actions: list[Any], capacity: int) -> Plant:
-    chutes = [chute._replace(capacity=capacity) for chute in CHUTES]
-    plant = plant_of(times_s, chutes, Faults(missed_share=0.3, jam_share=0.3), Belt("L1", 2.0, 100.0, pitch_m=2.0))
+    plant = plant_of(
+        times_s, chutes_of(capacity), Chances(missed_share=0.3, jam_share=0.3), Belt("L1", 2.0, 100.0, pitch_m=2.0)
+    )
     for action in actions:
         if action[0] == "wait":
             plant.advance(plant.now_ns + round(action[1] * NS_PER_S))

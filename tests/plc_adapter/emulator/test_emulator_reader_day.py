@@ -21,7 +21,6 @@ from plc_adapter.emulator.audit import audit
 from plc_adapter.emulator.line import Line
 from plc_adapter.emulator.readers import Heads
 from plc_adapter.mailbox import RING
-from sorter.clock import Clock
 from sorter.daemon import Clocks, Daemon, Sockets
 from sorter.init import make_site
 from sorter.ledger.journal import Journal, read
@@ -32,6 +31,7 @@ from sorter.site import load as load_site
 from sorter.wire import frames
 from sorter.wire.endpoints import Router, wait
 from sorter.wire.frames import Divert
+from tests.plc_adapter.stepped_clock import SteppedClock
 from tests.system.hubs import BIN, free_ports
 
 NS: Final = 1_000_000_000
@@ -84,17 +84,6 @@ lap_ms = 120000
 """
 
 
-class Stepped(Clock):
-    """Site time that goes on when it is told to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.at_ns = 0
-
-    def now_ns(self) -> int:
-        return self.at_ns
-
-
 class Devices:
     """The daemon's socket for devices; it counts the diverts that leave."""
 
@@ -120,9 +109,8 @@ class Hall:
         text = re.sub("557[012]|502[01]", lambda _: str(ports.pop()), path.read_text(encoding="utf-8"))
         text = text.replace("poll_ms = 10.0", "poll_ms = 1.0") + heads.format(*ports)
         path.write_text(text, encoding="utf-8")
-        self.clock = Stepped()
         self.site = sites.load(self.folder)
-        self.clock.at_ns = traffic.day(self.site.tables, 1, SEED).opens_ns - 60 * NS
+        self.clock = SteppedClock(traffic.day(self.site.tables, 1, SEED).opens_ns - 60 * NS)
         self.floor = emulate.build(self.site, ITEMS, SEED, self.clock, self.out)
         traffic.write_advices(self.floor.day, self.out / "advices.csv")
         traffic.write_intercepts(self.floor.day, self.out / "intercepts.csv")

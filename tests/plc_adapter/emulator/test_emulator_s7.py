@@ -2,160 +2,35 @@
 
 import asyncio
 import threading
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from snap7 import AsyncClient
 from snap7.error import S7Error
 
-from plc_adapter import s7 as dialect
 from plc_adapter.emulator.line import face_of
-from plc_adapter.emulator.plant import NS_PER_S, Belt, Chute, Faults, Load, Plant
 from plc_adapter.emulator.plc import PlcProgram
 from plc_adapter.emulator.s7_face import S7Face
-from plc_adapter.mailbox import BLOCK_BYTES, HostSide, HostState, Order, Report, WordOrder
-from plc_adapter.port import Refused, Unreachable
+from plc_adapter.mailbox import BLOCK_BYTES
+from plc_adapter.port import Port, Refused, Unreachable
 from plc_adapter.s7 import S7Port
 from plc_adapter.service import port_of
 from plc_adapter.settings import S7
 from sorter.clock import Clock
-from sorter.records import NONE_16, Kind
-from tests.system.hubs import free_port
+from tests.plc_adapter.emulator.faces import SIEMENS, START_NS, Recorder, plant_of, served
+from tests.plc_adapter.stepped_clock import SteppedClock
 
-START_NS = 1_794_344_400 * NS_PER_S
 MARK = bytes.fromhex("48530001")
 
-
-@pytest.fixture(autouse=True)
-def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine is no frozen PLC."""
-    monkeypatch.setattr(dialect, "TIMEOUT_S", 20.0)
-
-
-class Where(NamedTuple):
-    """Where the blocks are."""
-
-    reports_db: int
-    reports_at: int
-    orders_db: int
-    orders_at: int
-
-
-USUAL = Where(100, 0, 101, 0)
-
-
-class SteppedClock:
-    """Site time that moves when it is told to."""
-
-    def __init__(self) -> None:
-        self.ns = START_NS
-
-    def now_ns(self) -> int:
-        return self.ns
-
-
-class Recorder(PlcProgram):
-    """A program that knows which threads called it, and what was written."""
-
-    def __init__(self, plant: Plant, word_order: WordOrder = "big") -> None:
-        super().__init__(plant, word_order)
-        self.threads: set[int] = set()
-        self.written: list[bytes] = []
-
-    def cycle(self, now_ns: int, real_ns: int) -> None:
-        self.threads.add(threading.get_ident())
-        super().cycle(now_ns, real_ns)
-
-    def write(self, block: bytes, now_ns: int, real_ns: int) -> None:
-        self.threads.add(threading.get_ident())
-        self.written.append(block)
-        super().write(block, now_ns, real_ns)
-
-
-def plant_of(parcels: int) -> Plant:
-    times = [START_NS + at * NS_PER_S for at in range(parcels)]
-    chutes = [Chute(101, 34.0, 0), Chute(102, 42.0, 0)]
-    calm = Faults(missed_share=0, jam_share=0)
-    return Plant(Belt("L1", 2.0, 240.0), chutes, Load(times, [3] * parcels), 1, faults=calm, epoch=77)
-
-
-@asynccontextmanager
-async def served(program: PlcProgram, clock: SteppedClock, where: Where = USUAL) -> AsyncIterator[tuple[S7Face, S7]]:
-    settings = S7(
-        host="127.0.0.1",
-        port=free_port(),
-        reports_db=where.reports_db,
-        reports_at=where.reports_at,
-        orders_db=where.orders_db,
-        orders_at=where.orders_at,
-    )
-    face = S7Face(program, settings, clock.now_ns)
-    await face.start()
-    try:
-        yield face, settings
-    finally:
-        await face.stop()
-
-
-def port_to(plc: S7) -> S7Port:
-    return S7Port(
-        plc.host,
-        plc.port,
-        reports_db=plc.reports_db,
-        reports_at=plc.reports_at,
-        orders_db=plc.orders_db,
-        orders_at=plc.orders_at,
-    )
-
-
-async def exchange(port: S7Port, host: HostSide, clock: SteppedClock) -> list[Report]:
-    reports = host.receive(await port.exchange(host.block(clock.ns, HostState.DECIDING)), clock.ns)
-    host.acknowledge(host.read)
-    return reports
-
-
-@pytest.mark.parametrize("word_order", ["big", "little"])
-@pytest.mark.parametrize(
-    "where",
-    [USUAL, Where(12, 400, 9, 10), Where(5, BLOCK_BYTES, 5, 0)],
-)
-def test_parcels_are_reported_diverted_and_reported_again(word_order: WordOrder, where: Where) -> None:
-    asyncio.run(_divert_all(word_order, where))
-
-
-async def _divert_all(word_order: WordOrder, where: Where) -> None:
-    clock, plant = SteppedClock(), plant_of(10)
-    program = Recorder(plant, word_order)
-    reports: list[Report] = []
-    async with served(program, clock, where) as (_, settings):
-        port = port_to(settings)
-        await port.connect()
-        host = HostSide(word_order)
-        for _ in range(200):
-            clock.ns += NS_PER_S // 2
-            program.cycle(clock.ns, time.monotonic_ns())
-            for scan in plant.scans:
-                assert host.give(Order(scan.item, 102, NONE_16, scan.t_ns + 15 * NS_PER_S, 0))
-            plant.scans.clear()
-            reports += await exchange(port, host, clock)
-        await port.close()
-    assert plant.done
-    assert set(plant.drop_chute) == {102}
-    assert host.epoch == 77
-    assert [report.item for report in reports if report.kind == Kind.ITEM] == list(range(1, 11))
-    assert [report.item for report in reports if report.kind == Kind.DISCHARGE] == list(range(1, 11))
-    assert program.unread == 0
-    assert program.threads == {threading.get_ident()}  # the plant's loop, never a thread of snap7's
+pytestmark = pytest.mark.usefixtures("unhurried")
 
 
 def test_every_read_asks_the_program_afresh() -> None:
     async def check() -> None:
-        clock = SteppedClock()
-        async with served(PlcProgram(plant_of(1)), clock) as (face, settings):
-            port = port_to(settings)
+        clock = SteppedClock(START_NS)
+        async with served(PlcProgram(plant_of(1)), clock, SIEMENS) as (face, settings):
+            port = port_of(settings)
             await port.connect()
             blocks = {await port.read() for _ in range(5)}
             assert len(blocks) == 5  # its heart beats
@@ -167,8 +42,8 @@ def test_every_read_asks_the_program_afresh() -> None:
 
 def test_a_client_may_read_and_write_parts_and_nothing_else() -> None:
     async def check() -> None:
-        clock, program = SteppedClock(), Recorder(plant_of(1))
-        async with served(program, clock, Where(100, 0, 101, 2)) as (_, settings):
+        clock, program = SteppedClock(START_NS), Recorder(plant_of(1))
+        async with served(program, clock, replace(SIEMENS, orders_at=2)) as (_, settings):
             client = AsyncClient()
             await client.connect(settings.host, 0, 1, settings.port)
             assert await client.db_read(100, 0, 8) == MARK + (77).to_bytes(4, "big")
@@ -192,11 +67,11 @@ def test_a_client_may_read_and_write_parts_and_nothing_else() -> None:
 
 def test_many_clients_at_once_each_get_whole_blocks() -> None:
     async def check() -> None:
-        clock, program = SteppedClock(), Recorder(plant_of(3))
-        async with served(program, clock) as (face, settings):
-            ports = [port_to(settings) for _ in range(6)]
+        clock, program = SteppedClock(START_NS), Recorder(plant_of(3))
+        async with served(program, clock, SIEMENS) as (face, settings):
+            ports = [port_of(settings) for _ in range(6)]
 
-            async def read(port: S7Port) -> None:
+            async def read(port: Port) -> None:
                 await port.connect()
                 for _ in range(20):
                     assert (await port.read())[:8] == MARK + (77).to_bytes(4, "big")
@@ -209,21 +84,11 @@ def test_many_clients_at_once_each_get_whole_blocks() -> None:
     asyncio.run(check())
 
 
-def test_a_port_in_use_is_told() -> None:
-    async def start_twice() -> None:
-        clock = SteppedClock()
-        async with served(PlcProgram(plant_of(1)), clock) as (_, settings):
-            with pytest.raises(OSError, match="another emulator"):  # which snap7 alone would not notice
-                await S7Face(PlcProgram(plant_of(1)), settings, clock.now_ns).start()
-
-    asyncio.run(start_twice())
-
-
 def test_a_stop_hangs_up_and_the_same_port_can_be_had_again() -> None:
     async def check() -> None:
-        clock, program = SteppedClock(), PlcProgram(plant_of(1))
-        async with served(program, clock) as (face, settings):
-            port = port_to(settings)
+        clock, program = SteppedClock(START_NS), PlcProgram(plant_of(1))
+        async with served(program, clock, SIEMENS) as (face, settings):
+            port = port_of(settings)
             for _ in range(3):
                 await port.connect()
                 await port.read()
@@ -243,8 +108,8 @@ def test_a_stop_hangs_up_and_the_same_port_can_be_had_again() -> None:
 def test_a_stop_leaves_no_request_behind_that_a_slow_plc_has_not_answered() -> None:
     async def check() -> None:
         program = PlcProgram(plant_of(1))
-        async with served(program, SteppedClock()) as (face, settings):
-            port = port_to(settings)
+        async with served(program, SteppedClock(START_NS), SIEMENS) as (face, settings):
+            port = port_of(settings)
             await port.connect()
             program.network.slow(10, 500)
             asked = asyncio.create_task(port.read())
@@ -266,8 +131,8 @@ def test_a_fault_of_the_program_is_not_hidden() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context))
         program = PlcProgram(plant_of(1))
         program.read = broken  # type: ignore[method-assign] # a planted fault
-        async with served(program, SteppedClock()) as (_, settings):
-            port = port_to(settings)
+        async with served(program, SteppedClock(START_NS), SIEMENS) as (_, settings):
+            port = port_of(settings)
             await port.connect()
             with pytest.raises(Refused):
                 await port.read()

@@ -7,29 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plc_adapter.emulator.plant import (
-    BLOCKED,
-    DROPPED,
-    NS_PER_S,
-    PASSED,
-    Belt,
-    Bin,
-    Chute,
-    Faults,
-    Left,
-    Load,
-    Plant,
-    Rider,
-)
+from plc_adapter.emulator.plant import BLOCKED, DROPPED, NS_PER_S, PASSED, Belt, Bin, Chances, Chute, Left, Plant, Rider
+from tests.plc_adapter.emulator import plants
 from tests.plc_adapter.emulator.hosts import Order, drive
+from tests.plc_adapter.emulator.plants import CALM, left
 
 END = 109
 LEAD_NS = 10 * NS_PER_S
 BELT = Belt("L2", 2.0, 100.0, end_chute=END)
 LOOP = BELT._replace(end_chute=0)
-CHUTES = [*(Chute(101 + at, 30.0 + 10 * at, 0) for at in range(6)), Chute(END, 7.0, 0)]
+CHUTES = [*plants.CHUTES, Chute(END, 7.0, 0)]
 POSITION_M = {chute.number: chute.position_m for chute in CHUTES} | {END: BELT.lap_m}
-CALM = Faults(missed_share=0, jam_share=0)
 
 TIMES = st.lists(st.floats(0, 300), max_size=25).map(sorted)
 ORDERS = st.lists(
@@ -43,14 +31,9 @@ TOLD = st.lists(st.builds(Order, st.floats(0, 14), st.integers(101, 106)), min_s
 
 
 def plant_of(
-    times_s: list[float], *, belt: Belt = BELT, chutes: list[Chute] = CHUTES, faults: Faults = CALM, start_ns: int = 0
+    times_s: list[float], *, belt: Belt = BELT, chutes: list[Chute] = CHUTES, chances: Chances = CALM, start_ns: int = 0
 ) -> Plant:
-    load = Load([round(time_s * NS_PER_S) for time_s in times_s], [1] * len(times_s))
-    return Plant(belt, chutes, load, seed=1, faults=faults, start_ns=start_ns)
-
-
-def left(plant: Plant) -> list[tuple[int, int]]:
-    return [(record.chute, record.outcome) for record in plant.plc if isinstance(record, Left)]
+    return plants.plant_of(times_s, chutes, chances, belt, start_ns)
 
 
 def test_a_kind_follows_from_where_the_belt_ends() -> None:
@@ -73,20 +56,20 @@ def test_what_is_not_told_runs_off_the_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("order", "faults", "reports", "why"),
+    ("order", "chances", "reports", "why"),
     [
         (Order(16.0, 101), CALM, [(101, PASSED), (END, DROPPED)], "untold"),
-        (Order(0.0, 103), Faults(missed_share=1, jam_share=0), [(103, PASSED), (END, DROPPED)], "missed"),
+        (Order(0.0, 103), Chances(missed_share=1, jam_share=0), [(103, PASSED), (END, DROPPED)], "missed"),
         (Order(0.0, 102), CALM, [(102, PASSED), (END, DROPPED)], "closed"),
         (Order(0.0, 102, 101), CALM, [(102, PASSED), (END, DROPPED)], "closed"),
         (Order(0.0, 102, 104), CALM, [(104, DROPPED)], ""),
         (Order(0.0, 102, END), CALM, [(END, DROPPED)], ""),
-        (Order(0.0, END), Faults(missed_share=1, jam_share=0), [(END, DROPPED)], ""),
+        (Order(0.0, END), Chances(missed_share=1, jam_share=0), [(END, DROPPED)], ""),
     ],
 )
-def test_it_says_why_a_parcel_ran_out(order: Order, faults: Faults, reports: list[Any], why: str) -> None:
+def test_it_says_why_a_parcel_ran_out(order: Order, chances: Chances, reports: list[Any], why: str) -> None:
     """Chute 102 is blocked, and so is the end, where nothing can be shut."""
-    plant = plant_of([0.0], faults=faults)
+    plant = plant_of([0.0], chances=chances)
     plant.block(102, 600)
     plant.block(END, 600)
     drive(plant, [order])
@@ -189,7 +172,7 @@ def test_every_parcel_is_scanned_once_and_drops_once_in_order(
     stops: list[tuple[float, float]],
     restarts: list[float],
 ) -> None:
-    plant = plant_of(times_s, faults=Faults(missed_share=0.2, jam_share=0.1))
+    plant = plant_of(times_s, chances=Chances(missed_share=0.2, jam_share=0.1))
     verbs: list[Any] = [
         (at_s, lambda plant, chute=chute, for_s=for_s: plant.block(chute, for_s)) for at_s, chute, for_s in jams
     ]

@@ -15,29 +15,13 @@ from plc_adapter.emulator.plant import (
     NS_PER_S,
     OPEN,
     PASSED,
-    Belt,
-    Chute,
     Entered,
-    Faults,
     Left,
-    Load,
     Plant,
     Sensed,
 )
 from tests.plc_adapter.emulator.hosts import Order, drive
-
-BELT = Belt("L1", 2.0, 240.0)
-CHUTES = [Chute(101 + at, 30.0 + 10 * at, 0) for at in range(6)]
-
-
-def plant_of(times_s: list[float], capacity: int = 0) -> Plant:
-    load = Load([round(time_s * NS_PER_S) for time_s in times_s], [1] * len(times_s))
-    chutes = [chute._replace(capacity=capacity) for chute in CHUTES]
-    return Plant(BELT, chutes, load, seed=1, faults=Faults(missed_share=0, jam_share=0))
-
-
-def left(plant: Plant) -> list[tuple[int, int]]:
-    return [(record.chute, record.outcome) for record in plant.plc if isinstance(record, Left)]
+from tests.plc_adapter.emulator.plants import chutes_of, left, plant_of
 
 
 def sensed(plant: Plant) -> list[tuple[float, int, int]]:
@@ -70,7 +54,7 @@ def test_a_jam_that_ends_later_counts() -> None:
 
 
 def test_a_full_chute_waits_for_staff_as_ever() -> None:
-    plant = plant_of([0.0], capacity=100)
+    plant = plant_of([0.0], chutes_of(100))
     drive(plant, [Order(0.0, 103)])
     plant.fill(103)
     filled_s = plant.now_ns / NS_PER_S
@@ -157,7 +141,7 @@ def test_a_report_is_missing_only_of_what_dropped() -> None:
 
 
 def test_a_chute_that_was_full_when_it_got_blocked_is_full_thereafter() -> None:
-    plant = plant_of([0.0, 1.0], capacity=2)
+    plant = plant_of([0.0, 1.0], chutes_of(2))
     drive(plant, [Order(0.0, 103)] * 2)
     plant.block(103, 10)
     plant.advance(plant.now_ns + 300 * NS_PER_S)
