@@ -192,7 +192,9 @@ def test_a_server_that_takes_connections_and_answers_nothing_is_told(
     asyncio.run(check())
 
 
-def test_a_server_that_hangs_up_is_told_with_what_may_cause_it() -> None:
+def test_a_server_that_hangs_up_is_told_with_what_may_cause_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(modbus_dialect, "TIMEOUT_S", 0.2)
+
     def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 
