@@ -38,6 +38,7 @@ from tests.system.hubs import BIN, free_port
 
 HOST: Final = "127.0.0.1"
 STRANGERS: Final = 8  # at each port: twice as many as are served at once
+MET_S: Final = 3.0  # after that the adapter knows the PLC, and nothing on its belt is in doubt
 CALM_S: Final = 5.0  # before strangers come: how fast the neighbour is then
 WARM_SHARE: Final = 0.3  # of the time, until memory is measured for the first time
 GROWTH_MAX_MB: Final = 16.0
@@ -195,7 +196,7 @@ travel_ms = 100
 [tracking.L2]
 by = "id"
 travel_ms = 0
-window_ms = 10000
+window_ms = 1000
 [scanner.neighbour]
 line = "L2"
 role = "server"
@@ -299,6 +300,7 @@ async def soak(seconds: float, seed: int, folder: Path) -> tuple[str, list[str]]
     """What happened in a sentence, and what went wrong."""
     hall = Hall(folder)
     await hall.start()
+    await asyncio.sleep(MET_S)
     began_s = time.monotonic()
     throwing = functools.partial(throw, list(hall.ports.values()), hall.place, seconds, seed)
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
