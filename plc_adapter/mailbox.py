@@ -17,6 +17,8 @@ How it is used:
   epoch, and the PLC takes the new host epoch over and counts orders from 0 again.
 - In the scan that takes a new host epoch over the PLC takes no orders: the ring beside it may
   still be the old one, and the host gives none before it has read its epoch back.
+- A host epoch up to 32,767 before the one taken over is of an adapter that another has replaced:
+  ignore its block. The replaced one reads that in the echo, and stands by.
 - No new heartbeat for 500 ms: the other side is dead. The PLC recirculates on its own.
 - After a new epoch of either side the PLC reports the state of every chute: an adapter that died
   may have taken the last change with it.
@@ -157,6 +159,11 @@ def _place(number: int) -> int:
     return _HEAD_BYTES + number % RING * _PLACE_BYTES
 
 
+def follows(host_epoch: int, earlier: int) -> bool:
+    """Whether a host epoch began after another. Each start of an adapter counts on from the PLC's; 0 is left out."""
+    return 0 < (host_epoch - earlier & _LOW) < 0x8000
+
+
 class HostSide:
     """The adapter's end: reads reports, gives orders."""
 
@@ -265,15 +272,22 @@ class HostSide:
         self.read = self.acknowledged = max(head - (head - tail & _LOW), 0)
 
     def _check_alone(self, echo: int) -> None:
-        if self.ready:
-            mine = self.host_epoch
+        if echo == 0 and self.ready:  # no adapter has this one
             self.forget()
-            if echo == 0:  # no adapter has this one
-                self._began_again = True
-                raise Garbled(f"the PLC began again in epoch {self._met}; {_NEW_EPOCH}")
+            self._began_again = True
+            raise Garbled(f"the PLC began again in epoch {self._met}; {_NEW_EPOCH}")
+        if echo != 0 and follows(echo, self.host_epoch):
+            self.forget()
             raise Refused(
-                f"another adapter drives this PLC (host epoch {echo}, ours was {mine}); "
-                "let only one plc-adapter run for a line"
+                f"another adapter has taken this PLC over (host epoch {echo}, ours was {self.host_epoch}); "
+                "let only one plc-adapter run for a line",
+                Cause.OUSTED,
+            )
+        if self.ready:
+            self.forget()
+            raise Garbled(
+                f"the PLC went back from host epoch {self.host_epoch} to {echo}; "
+                "let its program take over none that is older than the one it has"
             )
 
     def _settle(self, head: int, tail: int) -> bool:
@@ -391,6 +405,9 @@ class PlcSide:
         mark, epoch, host_epoch, beat, head, tail, state = _HOST_HEAD.unpack_from(block)
         if self._u32(mark) != MARK or self._u32(epoch) != self.epoch or host_epoch == 0:
             self.ignored += 1
+            return []
+        if self.host_epoch != 0 and follows(self.host_epoch, host_epoch):
+            self.ignored += 1  # from an adapter whose place another has taken
             return []
         if host_epoch != self.host_epoch:
             self.host_epoch, self.taken = host_epoch, 0

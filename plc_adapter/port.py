@@ -27,6 +27,7 @@ class Cause(StrEnum):
     SHAPE = "shape"  # the place exists, and has another length or type than a mailbox
     SECURITY = "security"  # it wants encryption, or a user with a password
     BUSY = "busy"  # it has no session free
+    OUSTED = "ousted"  # another adapter has taken the PLC over
 
 
 class PortError(Exception):

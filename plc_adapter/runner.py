@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Literal, NamedTuple, Protocol
 
 from plc_adapter.mailbox import RING, SILENT_NS, HostSide, HostState, Order, Report, WordOrder
-from plc_adapter.port import Port, PortError
+from plc_adapter.port import Cause, Port, PortError, Refused
 from plc_adapter.standing import Alarms, Counts, Link
 from sorter.clock import Clock
 from sorter.reasons import Reason
@@ -34,6 +34,7 @@ FILL_MAX: Final = 1 << 16  # numbers that nobody will send; beyond that a new bo
 FILL_AT_ONCE: Final = 256  # of them at a time: other lines wait for it
 NS_PER_MS: Final = 1_000_000
 RETRY_S: Final = 0.1  # between attempts to reach a PLC
+STAND_BY_S: Final = 30.0  # until it tries again for a PLC that another adapter drives
 PAUSE_S: Final = 0.0015  # between looks for diverts
 PAUSES_MIN: Final = 2  # between exchanges that had little to carry
 FLUSH_S: Final = 2.0  # how long a stopping adapter waits for the daemon's disk
@@ -44,6 +45,11 @@ _STATES: Final[tuple[Literal["open", "full", "blocked", "changing"], ...]] = ("o
 
 assert tuple(outcome.name.lower() for outcome in Discharged) == _OUTCOMES
 assert tuple(state.name.lower() for state in ChuteState if state != ChuteState.LOCKED) == _STATES
+
+_ANOTHER: Final = (
+    "another adapter speaks to the daemon for this line's PLC: it has reports on disk that were not read here; "
+    "let only one plc-adapter run for a line"
+)
 
 Message = Item | Discharge | Chute | Ping
 
@@ -140,6 +146,7 @@ class Runner:
         self.host = HostSide(word_order)
         self.counts = Counts()
         self.error = ""  # why the PLC is away; empty when it is not
+        self.ousted = False  # another adapter drives the line: stand by before the next exchange
         self.refusals: deque[Refuse] = deque(maxlen=16)
         self._open_wire = open_wire
         self._tracker = tracker
@@ -153,6 +160,7 @@ class Runner:
         self._reads: deque[Read] = deque()  # not handed to the wire yet
         self._diverts: deque[Divert] = deque()
         self._silent = False
+        self._returns = False  # what came while another adapter drove the PLC is not known here
         self._carried = 0
         self._alarms = Alarms()
         self._now_ns = 0
@@ -199,6 +207,7 @@ class Runner:
     def out(self, now_ns: int) -> bytes:
         """The block to write to the PLC now, with what the last `talk` brought."""
         self._now_ns = now_ns
+        self.ousted = False
         self._acknowledge()
         self._carried = self._give(now_ns)
         return self.host.block(now_ns, HostState.DECIDING if self.deciding else HostState.AWAY)
@@ -214,10 +223,11 @@ class Runner:
         self._silent = host.silent_ns(now_ns) > self._silent_ns
         if Start(host.epoch, host.reused) != self._plc_start:
             self._begin(now_ns)
-        elif self._tracker and host.lost != lost:
+        elif self._tracker and (host.lost != lost or self._returns):
             self._tracker.missed(now_ns)
         elif self._tracker and was_away:
             self._tracker.distrust(now_ns)
+        self._returns = False
         for report in reports:
             message = self._message(report, now_ns)
             self._keep(Read(self._plc_start, report.number, message))
@@ -258,6 +268,18 @@ class Runner:
         self.error = str(error)
         self.counts.errors += 1
         self._carried = 0
+        if error.cause is Cause.OUSTED:
+            self._give_way()
+
+    def _give_way(self) -> None:
+        """Let go of the line as an adapter that ended would: what is not on disk is the other's to tell."""
+        self.ousted = self._returns = True
+        self.host.forget()
+        self._reads.clear()
+        self._diverts.clear()
+        self._start = Start(0, 0)
+        self._settled = False
+        self.close()
 
     def talk(self) -> None:
         """Bring the wire up to date: what was read goes out, diverts come in."""
@@ -270,6 +292,9 @@ class Runner:
         for alarm in self._alarms.due(self._now_ns, welcomed=wire.welcomed):
             wire.tell(alarm)
         self._queue(wire.poll())
+        if self._settled and wire.last is not None and wire.last > self._posted:
+            self.failed(Refused(_ANOTHER, Cause.OUSTED), self._now_ns)
+            return
         self._settle(wire.last)
         self._post()
         for refusal in wire.refusals():
@@ -398,6 +423,11 @@ async def drive(runner: Runner, port: Port, clock: Clock, poll_ns: int, stop: as
     task = asyncio.current_task()
     pauses = max(round(clock.real_s(poll_ns) / PAUSE_S), PAUSES_MIN)
     while not stop.is_set():
+        if runner.ousted:
+            await port.close()
+            await _stand_by(stop)
+            if stop.is_set():
+                break
         reached = await _round(runner, port, clock)
         if task is not None and task.cancelling():
             raise asyncio.CancelledError  # which asyncio.wait_for of 3.11 loses when the answer comes with it
@@ -411,6 +441,13 @@ async def drive(runner: Runner, port: Port, clock: Clock, poll_ns: int, stop: as
     await _flush(runner)
     await port.close()
     runner.close()
+
+
+async def _stand_by(stop: asyncio.Event) -> None:
+    for _ in range(round(STAND_BY_S / RETRY_S)):
+        if stop.is_set():
+            return
+        await asyncio.sleep(RETRY_S)
 
 
 async def _round(runner: Runner, port: Port, clock: Clock) -> bool:

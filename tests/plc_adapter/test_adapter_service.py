@@ -9,6 +9,9 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
+from plc_adapter import runner as running
 from plc_adapter.mailbox import PlcSide
 from tests.patience import PATIENCE_S, until
 from tests.plc_adapter.modbus_plc import ModbusPlc
@@ -71,6 +74,31 @@ def test_an_adapter_that_is_started_again_costs_nothing(daemon: RouterDaemon) ->
             await hall.stop()
         assert daemon.disk.boots == [7]
         await hall.plc.stop()
+
+    asyncio.run(check())
+
+
+def test_two_adapters_of_one_line_take_turns_and_nothing_is_counted_twice(
+    daemon: RouterDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "STAND_BY_S", 0.3)
+
+    async def check() -> None:
+        first, second = Hall(daemon), Hall(daemon)
+        second.plc = first.plc
+        await first.start()
+        await first.items.bring(20)
+        await second.start()
+        taken_over = "another adapter has taken this PLC over"
+        while not all(any(taken_over in words for words in hall.told.words) for hall in (first, second)):
+            await first.items.bring(5)
+        await first.items.bring(20)
+        await until(lambda: first.on_disk == list(range(1, first.items.reported + 1)))
+        told = [told.item for told in first.plc.told]
+        assert len(told) == len(set(told))
+        await first.stop()
+        await second.stop()
+        await first.plc.stop()
 
     asyncio.run(check())
 

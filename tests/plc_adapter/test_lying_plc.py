@@ -118,7 +118,7 @@ def test_no_lie_raises_anything_but_port_errors(steps: list[object]) -> None:
         ({"taken": 1}, "it took order 1, but"),
         ({"epoch": 0}, "epoch is 0"),
         ({"host_epoch": 0}, "began again in epoch 7"),
-        ({"host_epoch": 5}, "another adapter drives this PLC"),
+        ({"host_epoch": 5}, "another adapter has taken this PLC over"),
     ],
 )
 def test_a_lie_is_told_once_and_then_the_plc_is_met_anew(lie: dict[str, int], told: str) -> None:

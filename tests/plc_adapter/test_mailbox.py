@@ -16,6 +16,7 @@ from plc_adapter.mailbox import (
     Order,
     PlcSide,
     WordOrder,
+    follows,
     from_words,
     look,
     no_mark,
@@ -293,12 +294,52 @@ def test_an_adapter_that_starts_again_goes_on_at_the_acknowledgement() -> None:
     assert exchange(again, plc)[1] == [3]
 
 
-def test_two_adapters_on_one_plc_are_told() -> None:
+def exchange_in_turn(newer: HostSide, older: HostSide, plc: PlcSide) -> None:
+    for _ in range(4):
+        exchange(newer, plc)
+        exchange(older, plc)
+
+
+def test_of_two_adapters_the_one_that_came_first_gives_way() -> None:
     host, plc = met()
+    drop(plc, 1)
+    other = HostSide()
+    exchange(other, plc)
+    exchange(host, plc)  # it had the PLC last, until the other's first whole block
+    with pytest.raises(Refused, match="another adapter has taken this PLC over") as told:
+        exchange_in_turn(other, host, plc)
+    assert told.value.cause is Cause.OUSTED
+    assert plc.host_epoch == other.host_epoch
+    other.give(order(1))
+    assert exchange(other, plc) == ([], [1])
+
+
+def test_an_adapter_that_was_replaced_gives_the_plc_nothing() -> None:
+    host, plc = met()
+    drop(plc, 1)
+    exchange(host, plc)
+    host.acknowledge(1)
+    host.give(order(1))
+    exchange(HostSide(), plc)
     other = HostSide()
     exchange(other, plc)
     exchange(other, plc)
-    with pytest.raises(Refused, match="another adapter drives this PLC"):
+    before = plc.ignored
+    assert plc.receive(host.block(0, HostState.DECIDING), 0) == []
+    assert (plc.ignored, plc.tail, plc.taken, plc.host_epoch) == (before + 1, 0, 0, other.host_epoch)
+
+
+@given(st.integers(0, 0xFFFF), st.integers(0, 0xFFFF))
+def test_of_two_host_epochs_one_follows_the_other(one: int, other: int) -> None:
+    apart = (one - other) % 0x1_0000
+    assert follows(one, other) == (0 < apart < 0x8000)
+    assert not (follows(one, other) and follows(other, one))
+
+
+def test_a_plc_that_goes_back_to_an_older_host_epoch_is_told() -> None:
+    host, plc = met()
+    plc.host_epoch = (host.host_epoch - 2) % 0x1_0000
+    with pytest.raises(Garbled, match="went back from host epoch"):
         host.receive(plc.block(0), 0)
 
 

@@ -415,6 +415,46 @@ def test_a_plc_that_was_away_is_not_trusted_and_a_new_one_begins_anew() -> None:
     assert [told[0] for told in floor.tracker.told] == ["began", "entered"]
 
 
+def test_an_adapter_that_is_replaced_lets_go_and_comes_back_with_nothing_counted_twice() -> None:
+    floor = met()
+    for _ in range(3):
+        floor.drop()
+    floor.order(1)
+    floor.trips(2)
+    first, first_saw = floor.runner, floor.tracker
+    floor.runner = floor.new_runner()
+    floor.trips(4)
+    floor.drop()
+    floor.settle()
+    assert not first.step(floor.now_ns, floor.port.exchange_now)
+    assert (first.ousted, first.unacknowledged, first.link) == (True, 0, Link.AWAY)
+    floor.drop()
+    floor.settle()
+    first_saw.told.clear()
+    floor.runner = first
+    floor.drop()
+    floor.settle()
+    assert not first.ousted
+    assert "missed" in [told[0] for told in first_saw.told]
+    assert floor.daemon.items(7) == [1, 2, 3, 4, 5, 6]
+
+
+def test_an_adapter_whose_reports_another_has_told_lets_go_of_its_line() -> None:
+    floor = met()
+    floor.drop()
+    floor.settle()
+    floor.daemon.away = True
+    floor.trip()
+    floor.daemon.last[7] += 3  # by another that goes by the same name
+    floor.daemon.away = False
+    floor.drop()
+    for _ in range(300):
+        floor.trip()
+        if floor.runner.ousted:
+            break
+    assert "another adapter speaks to the daemon for this line's PLC" in floor.runner.error
+
+
 def test_reports_that_are_gone_leave_the_items_in_doubt() -> None:
     floor = Floor()
     floor.settle()
