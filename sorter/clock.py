@@ -6,7 +6,7 @@ never goes back, also when the machine's clock is set back.
 
 import time
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 NS_PER_S: Final = 1_000_000_000
@@ -54,3 +54,8 @@ class Clock:
     def real_s(self, site_ns: int) -> float:
         """How many real seconds a span of site time takes."""
         return site_ns / self.rate / NS_PER_S
+
+
+def local(t_ns: int, offset_ns: int) -> str:
+    """Site time as a local date and time to the second."""
+    return f"{datetime.fromtimestamp(t_ns / 1e9, UTC) + timedelta(seconds=offset_ns / 1e9):%Y-%m-%d %H:%M:%S}"

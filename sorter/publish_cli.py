@@ -12,7 +12,7 @@ from typing import Any, Final
 import click
 
 from sorter import publishing
-from sorter.clock import Clock
+from sorter.clock import Clock, local
 from sorter.publishing import Order, Settled
 from sorter.reasons import Language, Sentence
 from sorter.records import Names
@@ -22,7 +22,6 @@ from sorter.site import Site
 from sorter.site import load as load_site
 from sorter.terminal import account, control, json_option, language_option, refusals, site_option, tell
 from sorter.wire.control import Control, is_listened_at
-from sorter.words import local
 
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 

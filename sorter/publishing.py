@@ -12,14 +12,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from sorter.reasons import Declined, Sentence
+from sorter.clock import local
+from sorter.reasons import Declined, Said, Sentence
 from sorter.records import Names, plan_to_bytes
-from sorter.rulebook import Checked, compile_plan
+from sorter.rulebook import Checked, Rejected, compile_plan
 from sorter.rulebook.books import zeros
 from sorter.rulebook.books.reading import read_tables
 from sorter.rulebook.books.workbook import Book
 from sorter.rulebook.check import check_sheets
 from sorter.rulebook.compile import version
+from sorter.rulebook.crosscheck import misplaced
 from sorter.rulebook.findings import Finding
 from sorter.rulebook.published import history, versions
 from sorter.rulebook.published.history import ONCE, Act, Deed, Force, NotAllowed
@@ -42,6 +44,15 @@ _NOTHING_NEW: Final = Sentence(
 )
 _NOTHING: Final = Sentence(
     "还没有发布过方案；先运行 sorter rules publish", "nothing was published yet; run sorter rules publish first"
+)
+_NOT_YET: Final = Sentence(
+    "第一个方案 {at} 才启用，而这里的时钟是 {now}；试别的日子请另建一个站点（sorter init 文件夹）",
+    "the first plan takes force {at}, and this clock says {now}; "
+    "for a trial on another day make a site of its own: sorter init FOLDER",
+)
+_WAITS: Final = Sentence(
+    "第{number}号方案还在等待另一个人批准；先运行 sorter rules approve {number}",
+    "plan number {number} still waits for another person; run sorter rules approve {number} first",
 )
 _OVERTAKEN: Final = Sentence(
     "方案 {version} 没有启用：另一个后发布的方案已在使用；用 sorter rules history 查看",
@@ -111,7 +122,8 @@ def source(site: Site, name: str, clock: Callable[[], int]) -> Book:
     if name == DRAFT:
         return read_tables(site.rules)
     if name == CURRENT:
-        return Book(dict(in_force(site, clock()).wanted.sheets), [], [])
+        _, force = _acts_and_force(site, clock())
+        return Book(dict(stored(site, force.version).sheets), [], [])
     if Path(name).exists() or set(name) & {"/", "."}:
         return read_tables(Path(name))
     return Book(dict(stored(site, versions.find(versions.kept(site.plans), name)).sheets), [], [])
@@ -127,7 +139,8 @@ def zeros_lost(site: Site, clock: Callable[[], int]) -> list[Finding]:
 def draft(site: Site) -> Wanted:
     """The rule tables as they stand. Raises Rejected."""
     book = read_tables(site.rules)
-    return Wanted(book.sheets, check_sheets(book.sheets, site.lines, site.utc_offset_ns, book.faults))
+    checked = check_sheets(book.sheets, site.lines, site.utc_offset_ns, book.faults, site.places_mm)
+    return Wanted(book.sheets, checked)
 
 
 def publish(site: Site, order: Order, names: Names | None = None) -> Act:
@@ -156,7 +169,7 @@ def approve(site: Site, number: int, order: Order, names: Names | None = None) -
 
     def act(acts: list[Act], _now_ns: int) -> Act:
         approval = history.approval(acts, number, order.by, order.why)
-        compile_plan(stored(site, approval.version).checked, names)
+        compile_plan(fitting(site, approval.version).checked, names)
         return approval
 
     return history.append(site.plans, order.clock, act)
@@ -181,7 +194,7 @@ def rollback(site: Site, order: Order, beginning: str = "", names: Names | None 
     def act(acts: list[Act], now_ns: int) -> Act:
         known = history.sorted_by(acts, now_ns, site.utc_offset_ns)
         name = versions.find(known, beginning) if beginning else _before(site, acts, now_ns)
-        compile_plan(stored(site, name).checked, names)
+        compile_plan(fitting(site, name).checked, names)
         return _act(Deed.ROLLBACK, name, order)
 
     return history.append(site.plans, order.clock, act)
@@ -216,12 +229,27 @@ def opening(site: Site, now_ns: int, *, is_new: bool) -> Due:
 
 
 def in_force(site: Site, now_ns: int) -> Due:
-    """What sorts at a moment. Raises NotAllowed when nothing was published, NoVersion, HistoryDamaged, Rejected."""
+    """What sorts at a moment. Raises NotAllowed when nothing is in force, NoVersion, HistoryDamaged, Rejected."""
+    acts, force = _acts_and_force(site, now_ns)
+    return Due(fitting(site, force.version), Turn(acts[-1].t_ns, force.from_ns))
+
+
+def _acts_and_force(site: Site, now_ns: int) -> tuple[list[Act], Force]:
     acts = history.read(site.plans)
     force = history.in_force(acts, now_ns, site.utc_offset_ns)
     if force is None:
-        raise NotAllowed(_NOTHING.about())
-    return Due(stored(site, force.version), Turn(acts[-1].t_ns, force.from_ns))
+        raise NotAllowed(_why_nothing(site, acts, now_ns))
+    return acts, force
+
+
+def _why_nothing(site: Site, acts: list[Act], now_ns: int) -> Said:
+    """Why no plan is in force, and what to do about it."""
+    first = history.next_change(acts, now_ns, site.utc_offset_ns)
+    if first:
+        at, now = (local(t_ns, site.utc_offset_ns) for t_ns in (first.from_ns, now_ns))
+        return _NOT_YET.about(at=at, now=now)
+    waiting = history.waiting(acts)
+    return _WAITS.about(number=waiting[-1].number) if waiting else _NOTHING.about()
 
 
 def stored(site: Site, name: str) -> Wanted:
@@ -234,6 +262,14 @@ def stored(site: Site, name: str) -> Wanted:
         checked = check_sheets(sheets, site.lines, site.utc_offset_ns, [])
         versions.save(site.plans, sheets, checked)
     return Wanted(sheets, checked)
+
+
+def fitting(site: Site, name: str) -> Wanted:
+    """As `stored`, of what is to sort: its chutes are where the lines of site.toml have theirs."""
+    wanted = stored(site, name)
+    if faults := misplaced(wanted.checked.chutes, site.places_mm):
+        raise Rejected(faults)
+    return wanted
 
 
 def _act(deed: Deed, name: str, order: Order) -> Act:

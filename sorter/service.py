@@ -105,7 +105,7 @@ def _check_time(standing: Standing, clock: Clock) -> None:
     if ahead_s > CLOCK_BEHIND_S:
         raise ClockBehind(
             f"the journal's last event is {ahead_s:.0f} s later than this machine's clock; "
-            "set the clock, or name another ledger folder in site.toml"
+            "set the clock, or for a trial on another day make a site of its own: sorter init FOLDER"
         )
 
 

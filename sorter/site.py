@@ -15,6 +15,7 @@ from sorter.records import Line
 
 NS_PER_S: Final = 1_000_000_000
 NS_PER_MS: Final = 1_000_000
+MM_PER_M: Final = 1000
 LOOP: Final = "cross-belt"
 WHEELS: Final = "wheel-diverter"
 KINDS: Final = (LOOP, WHEELS)
@@ -78,6 +79,7 @@ class Site(NamedTuple):
     wire: Wire
     keys: Path | None
     lines: dict[str, Line]  # in the order of site.toml
+    places_mm: dict[str, range]  # line name -> where its chutes may be, behind the scanner
     utc_offset_ns: int
 
 
@@ -103,6 +105,7 @@ def load(folder: Path) -> Site:
         wire=settings.wire,
         keys=folder / settings.wire.keys if settings.wire.keys else None,
         lines={name: _line(belt) for name, belt in settings.belts.items()},
+        places_mm={name: _places_mm(belt) for name, belt in settings.belts.items()},
         utc_offset_ns=round(settings.utc_offset_h * 3600) * NS_PER_S,
     )
 
@@ -114,6 +117,11 @@ def _line(belt: Belt) -> Line:
         timeout_ns=round(belt.timeout_s * NS_PER_S),
         max_laps=belt.max_laps,
     )
+
+
+def _places_mm(belt: Belt) -> range:
+    """From the first divert, before which a decision need not be made, to where the belt comes round or ends."""
+    return range(round(belt.scanner_to_divert_m * MM_PER_M), round(belt.lap_m * MM_PER_M) + 1)
 
 
 def _window_ns(belt: Belt) -> int:
@@ -144,6 +152,11 @@ def _belt_faults(name: str, belt: Belt) -> list[str]:
         for key in ("speed_m_s", "lap_m", "scanner_to_divert_m", "timeout_s")
         if not 0 < getattr(belt, key) < 100_000
     ]
+    if not faults and belt.scanner_to_divert_m > belt.lap_m:
+        faults.append(
+            f"scanner_to_divert_m: {belt.scanner_to_divert_m} is more than lap_m, {belt.lap_m}: no chute has a place; "
+            "measure both from the scanner on"
+        )
     if not 0 < len(name.encode()) <= limits.NAME_TEXT_MAX:
         faults.append(f"the name is longer than {limits.NAME_TEXT_MAX} bytes; shorten it")
     if not 0 <= belt.max_laps <= limits.LAPS_MAX:

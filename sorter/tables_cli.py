@@ -101,7 +101,7 @@ def bring(*, path: Path, carrier: str, replace: bool, folder: Path, language: La
     with refusals(language):
         site = load_site(folder)
         book = book_of(site, path, carrier, replace=replace)
-        checked = check_sheets(book.sheets, site.lines, site.utc_offset_ns, book.faults)
+        checked = check_sheets(book.sheets, site.lines, site.utc_offset_ns, book.faults, site.places_mm)
         base = writing.base_version(path) if path.suffix.casefold() == WORKBOOK else None
         if base and not replace:
             hold_unchanged(site, path, base, book)

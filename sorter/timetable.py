@@ -15,7 +15,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from sorter.publishing import Due, Turn, Wanted, give_way, hand_over, stored
+from sorter.publishing import Due, Turn, Wanted, fitting, give_way, hand_over
 from sorter.reasons import Declined
 from sorter.rulebook import Rejected
 from sorter.rulebook.compile import version
@@ -86,7 +86,7 @@ class Timetable:
         if name not in self._read:
             while len(self._read) >= READ_MAX:
                 del self._read[next(iter(self._read))]
-            self._read[name] = stored(self._site, name)
+            self._read[name] = fitting(self._site, name)
         return self._read[name]
 
     def _tell(self, message: str) -> None:

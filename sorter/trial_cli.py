@@ -147,10 +147,13 @@ traffic_option = click.option(
 )
 
 
-def checked_of(site: Site, name: str) -> tuple[Checked, list[Finding]]:
-    """The checked rows of a plan's name, and what reading them found worth a look. Raises as publishing.source."""
+def checked_of(site: Site, name: str, places_mm: Mapping[str, range] = {}) -> tuple[Checked, list[Finding]]:
+    """The checked rows of a plan's name, and what reading them found worth a look. Raises as publishing.source.
+
+    `places_mm` as in check_sheets: what is only looked at may be of another geometry.
+    """
     book = publishing.source(site, name, clock_of(site))
-    return check_sheets(book.sheets, site.lines, site.utc_offset_ns, book.faults), book.findings
+    return check_sheets(book.sheets, site.lines, site.utc_offset_ns, book.faults, places_mm), book.findings
 
 
 @click.command()
@@ -166,7 +169,7 @@ def check(plan: str, folder: Path, language: Language, as_json: bool) -> None:
     with refusals(language):
         site = load_site(folder)
         try:
-            checked, findings = checked_of(site, plan)
+            checked, findings = checked_of(site, plan, site.places_mm)
             version = compile_plan(checked, None).version
             findings += publishing.zeros_lost(site, clock_of(site)) if plan == DRAFT else ()
         except Rejected as rejected:

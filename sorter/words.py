@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from rich.console import Console, Group
@@ -12,6 +11,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 
+from sorter.clock import local
 from sorter.reasons import EXCEPTIONS, SENTENCES, Reason
 
 _ORDERED: Final = {
@@ -21,11 +21,6 @@ _ORDERED: Final = {
     "trip.send": "its current trip has left",
 }
 _MANY: Final = 20
-
-
-def local(t_ns: int, offset_ns: int) -> str:
-    """Site time as a local date and time to the second."""
-    return f"{datetime.fromtimestamp(t_ns / 1e9, UTC) + timedelta(seconds=offset_ns / 1e9):%Y-%m-%d %H:%M:%S}"
 
 
 def sentence(reason: str) -> str:

@@ -26,6 +26,7 @@ def test_geometry_becomes_time(tmp_path: Path) -> None:
     site = load(site_of(tmp_path, MINIMUM))
     second = 1_000_000_000
     assert site.lines == {"L1": Line(15 * second, 120 * second, 900 * second, 3)}
+    assert site.places_mm == {"L1": range(30_000, 240_001)}
     assert site.utc_offset_ns == 8 * 3600 * second
     assert site.rules == tmp_path / "rules"
 
@@ -44,6 +45,10 @@ def test_what_the_diverter_needs_is_taken_from_the_time_to_decide(tmp_path: Path
         (MINIMUM.replace("240.0", "0.0"), "[line.L1] lap_m: 0.0 must be above 0"),
         (MINIMUM.replace("240.0", '"240"'), "lap_m"),
         (MINIMUM + "max_laps = 251", "max_laps: 251"),
+        (
+            MINIMUM.replace("30.0", "240.5"),
+            "scanner_to_divert_m: 240.5 is more than lap_m, 240.0: no chute",
+        ),
         (MINIMUM + 'kind = "tilt-tray"', 'kind: "tilt-tray" is none of cross-belt, wheel-diverter'),
         (MINIMUM + 'kind = "wheel-diverter"', "write max_laps = 0"),
         (MINIMUM + "reaction_ms = -1", "reaction_ms: -1.0 must be 0 to 60000"),

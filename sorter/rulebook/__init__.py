@@ -13,13 +13,15 @@ from sorter.rulebook.tables import read_folder
 __all__ = ["Checked", "Fault", "Finding", "Rejected", "check_folder", "compile_plan", "load"]
 
 
-def check_folder(folder: Path, lines: Mapping[str, Line], utc_offset_ns: int) -> Checked:
-    """The checked rows of a folder of CSV tables, for the lines of one site.
+def check_folder(
+    folder: Path, lines: Mapping[str, Line], utc_offset_ns: int, places_mm: Mapping[str, range] = {}
+) -> Checked:
+    """The checked rows of a folder of CSV tables, for the lines of one site; `places_mm` as in check_sheets.
 
     Raises Rejected with every error at once.
     """
     sheets, errors = read_folder(folder)
-    return check_sheets(sheets, lines, utc_offset_ns, errors)
+    return check_sheets(sheets, lines, utc_offset_ns, errors, places_mm)
 
 
 def load(folder: Path, lines: Mapping[str, Line], utc_offset_ns: int, previous: Names | None = None) -> SortPlan:

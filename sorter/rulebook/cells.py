@@ -475,3 +475,9 @@ def metres(text: str) -> int:
         raise CellError(said or Mistake.NOT_A_PLACE.about(text=text))
     whole, _, part = text.partition(".")
     return int(whole) * 1000 + int(part.ljust(3, "0"))
+
+
+def metres_text(position_mm: int) -> str:
+    """A place as `metres` reads it."""
+    whole, part = divmod(position_mm, 1000)
+    return f"{whole}.{part:03d}".rstrip("0") if part else str(whole)

@@ -9,7 +9,7 @@ from sorter.reasons import Said, Sentence
 from sorter.records import Line, Target
 from sorter.rulebook import cells, mistakes, rows, waybill
 from sorter.rulebook.cells import NO_WORD, CellError, Spans, Vocabulary, Words
-from sorter.rulebook.crosscheck import CROSSCHECKS
+from sorter.rulebook.crosscheck import CROSSCHECKS, misplaced
 from sorter.rulebook.findings import Fault, Rejected
 from sorter.rulebook.mistakes import Mistake
 from sorter.rulebook.tables import NOTE, TABLES, Cells, Sheet, plain
@@ -19,10 +19,16 @@ PATTERN_TEXT_MAX: Final = 200
 
 
 def check_sheets(
-    sheets: Mapping[str, Sheet], lines: Mapping[str, Line], utc_offset_ns: int, errors: list[Fault]
+    sheets: Mapping[str, Sheet],
+    lines: Mapping[str, Line],
+    utc_offset_ns: int,
+    errors: list[Fault],
+    places_mm: Mapping[str, range] = {},
 ) -> rows.Checked:
     """The checked rows of all tables. `errors` are those already found while reading.
 
+    `places_mm`: where each line's chutes may be, in millimetres behind its scanner; a line that it does
+    not name may have them anywhere, so that a rule set can be read that was made for another geometry.
     Raises Rejected with these and all that is found here.
     """
     found = list(errors)
@@ -38,6 +44,7 @@ def check_sheets(
     for look, needed in CROSSCHECKS.items():
         if needed <= sheets.keys():
             found += [fault for fault in look(checked) if fault.table in sheets]
+    found += misplaced(checked.chutes, places_mm)
     found = [*errors, *(one for one in found[len(errors) :] if (one.table, one.row, one.column) not in told)]
     if found:
         order = list(_READERS)
@@ -260,7 +267,7 @@ def _chute(row: _Row, names: _Names) -> rows.Chute:
         row.at,
         row.take("chute", _chute_number, 0),
         row.word("line", names.line),
-        row.take("position", cells.metres, 0),
+        row.take("position", cells.metres, rows.NO_PLACE),
         row.take("lane", lambda text: cells.listed(text, names.lane), _known(row.texts["lane"], names.lane)),
         row.capacity(),
         row.note,

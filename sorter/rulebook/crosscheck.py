@@ -13,10 +13,10 @@ import numpy as np
 from sorter import limits
 from sorter.reasons import Said, Sentence
 from sorter.rulebook import mistakes, waybill
-from sorter.rulebook.cells import ANY_WORD, DAY_MIN, NO_WORD, Roster, Words
+from sorter.rulebook.cells import ANY_WORD, DAY_MIN, NO_WORD, Roster, Words, metres_text
 from sorter.rulebook.findings import Fault, Finding
 from sorter.rulebook.mistakes import Mistake
-from sorter.rulebook.rows import REASON_WORDS, Checked, Lane, Rule, Trip
+from sorter.rulebook.rows import NO_PLACE, REASON_WORDS, Checked, Chute, Lane, Rule, Trip
 from sorter.rulebook.tables import TABLES
 
 WEEK_MIN: Final = 7 * DAY_MIN
@@ -240,6 +240,24 @@ def _exceptions_missing(checked: Checked) -> list[Fault]:
         for reason in REASON_WORDS
         if (reason, line) not in there
     ]
+
+
+def misplaced(chutes: Iterable[Chute], places_mm: Mapping[str, range]) -> list[Fault]:
+    """The chutes that are not where their line's may be. `places_mm` as in check_sheets."""
+    found = []
+    for row in chutes:
+        places = places_mm.get(row.line)
+        if places is None or row.position_mm == NO_PLACE or row.position_mm in places:
+            continue
+        is_before = row.position_mm < places.start
+        said = (Mistake.PLACE_BEFORE_DIVERT if is_before else Mistake.PLACE_BEYOND_LAP).about(
+            place=metres_text(row.position_mm),
+            line=row.line,
+            least=metres_text(places.start),
+            most=metres_text(places[-1]),
+        )
+        found.append(Fault("chutes", row.at, "position", said))
+    return found
 
 
 CROSSCHECKS: Final[Mapping[Callable[[Checked], list[Fault]], frozenset[str]]] = {

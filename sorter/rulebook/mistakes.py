@@ -234,6 +234,18 @@ class Mistake(Catalogue):
         '"{text}" is not a place; write metres behind the scanner, such as 36 or 36.5',
     )
 
+    PLACE_BEFORE_DIVERT = (
+        "{place} 米在 {line} 线第一个分流口（scanner_to_divert_m = {least}）前；写 {least} 到 {most}，或改正 site.toml",
+        (
+            "{place} m is before the first divert of line {line} (scanner_to_divert_m = {least}); "
+            "write {least} to {most}, or correct site.toml"
+        ),
+    )
+    PLACE_BEYOND_LAP = (
+        "{place} 米超出了分拣线 {line}（lap_m = {most}）；写 {least} 到 {most}，或改正 site.toml",
+        "{place} m is beyond the end of line {line} (lap_m = {most}); write {least} to {most}, or correct site.toml",
+    )
+
     # Ranges
     NOT_A_RANGE = (
         "“{text}”不是{unit}的范围；写 0..3000、>3000 或一个整数，不带单位",

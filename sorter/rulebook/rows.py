@@ -26,6 +26,8 @@ REASON_WORDS: Final = {reason.word: (SENTENCES[reason].zh,) for reason in sorted
 STANDARD: Final = "standard"
 """The service of an item of which no other is known."""
 REJECT: Final = "reject:"
+NO_PLACE: Final = -1
+"""Of a chute whose position is no place, which is told of its cell; nobody holds a Checked with one."""
 
 
 class Carrier(NamedTuple):

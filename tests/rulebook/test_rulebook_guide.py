@@ -37,7 +37,17 @@ from sorter.rulebook.tables import (
 )
 from sorter.rulebook.two_pass.pins import PinMistake, read_pins
 from sorter.rules_cli import rules
-from tests.rulebook.small_site import LINES, OFFSET_NS, SMALL, changed, copy_of_small, csv_text, errors_of, write
+from tests.rulebook.small_site import (
+    LINES,
+    OFFSET_NS,
+    PLACES_MM,
+    SMALL,
+    changed,
+    copy_of_small,
+    csv_text,
+    errors_of,
+    write,
+)
 from tests.rulebook.test_rulebook_workbook import (
     DATE,
     SCIENTIFIC,
@@ -142,7 +152,7 @@ def test_a_wrong_cell_of_a_workbook_is_told_as_the_guide_says(grids: dict[str, G
         sheets[table], found = read_grid(table, grid, TABLES[table], BOOK)
         faults += found
     with pytest.raises(Rejected) as caught:
-        check_sheets(sheets, LINES, OFFSET_NS, faults)
+        check_sheets(sheets, LINES, OFFSET_NS, faults, PLACES_MM)
     assert is_told(caught.value.errors, wrong, "zh"), caught.value.told("zh")
 
 

@@ -25,6 +25,9 @@ class Desk:
         self.hub = folder / "hub"
         make_site(self.hub, "sorter")
         self.rules = self.hub / "rules"
+        settings = self.hub / "site.toml"
+        text = settings.read_text(encoding="utf-8")
+        settings.write_text(text.replace("divert_m = 120.0", "divert_m = 30.0"), encoding="utf-8")
         write(self.rules)
 
     def sorter(self, *arguments: str | Path, code: int = 0, language: str = "en") -> str:

@@ -14,7 +14,7 @@ from sorter import limits
 from sorter.reasons import SENTENCES, Language, Reason, Said, Sentence
 from sorter.records import NONE_16, Ints64, SortPlan, Target, Words16
 from sorter.rulebook import rows, tables
-from sorter.rulebook.cells import ALL_DAYS, DAY_MIN, Spans, Words
+from sorter.rulebook.cells import ALL_DAYS, DAY_MIN, Spans, Words, metres_text
 from sorter.rulebook.trial import routing
 from sorter.rulebook.trial.recorded import Recorded
 from sorter.rulebook.trial.routing import Routes
@@ -153,11 +153,6 @@ def _send_to_text(send_to: rows.SendTo) -> str:
     return rows.REJECT * (send_to.kind == Target.REJECT) + send_to.name
 
 
-def _metres_text(position_mm: int) -> str:
-    whole, part = divmod(position_mm, 1000)
-    return f"{whole}.{part:03d}".rstrip("0").rstrip(".") if part else str(whole)
-
-
 _WRITERS: Final[Mapping[str, Callable[[Any], str]]] = {
     "weight_g": lambda spans: spans_text(spans, limits.WEIGHT_MAX_G),
     "length_mm": lambda spans: spans_text(spans, limits.SIZE_MAX_MM),
@@ -165,7 +160,7 @@ _WRITERS: Final[Mapping[str, Callable[[Any], str]]] = {
     "days": days_text,
     "departs": lambda minutes: "|".join(map(clock, minutes)),
     "lanes": "|".join,
-    "position_mm": _metres_text,
+    "position_mm": metres_text,
     "send_to": _send_to_text,
     "capacity": lambda items: str(items) if items else "",
 }
