@@ -1,16 +1,22 @@
 """The adapter's part of site.toml: where the daemon is, and one PLC a line. Every fault is told by its key."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
+from plc_adapter import sections
 from plc_adapter.mailbox import BLOCK_BYTES, BLOCK_WORDS, WordOrder
 from plc_adapter.scanner.pairing import Tracking
 from plc_adapter.scanner.settings import Scanner, ScannerRefused, resolve
 from sorter import limits
 
+MISSING: Final = {
+    "host": 'the PLC\'s address, such as host = "10.0.0.7"',
+    "travel_ms": "the time from where the PLC counts an item to the reader, such as travel_ms = 900",
+}
 FILE_NAME: Final = "site.toml"
 NS_PER_MS: Final = 1_000_000
 
@@ -97,20 +103,18 @@ def load(folder: Path) -> Site:
     """The adapter's settings of a site's folder. Raises SettingsRefused with every fault."""
     path = folder / FILE_NAME
     try:
-        file = msgspec.toml.decode(path.read_bytes(), type=_File)
+        whole = msgspec.toml.decode(path.read_bytes())
+        file = msgspec.convert(whole, _File)
     except FileNotFoundError as error:
         raise SettingsRefused(f"{path} does not exist; make a site with: sorter init {folder}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SettingsRefused(f"{path}: {_with_key(error)}") from error
-    plcs: dict[str, Plc] = {}
-    faults: list[str] = []
-    for line, section in file.plc.items():
-        try:
-            plcs[line] = _plc(section)
-        except msgspec.ValidationError as error:
-            faults.append(f"[plc.{line}] {_with_key(error)}")
-        else:
-            faults += [f"[plc.{line}] {fault}" for fault in _faults(line, plcs[line], file)]
+    faults = [f"[{name}] there is no such section; did you mean [{meant}]?" for name, meant in _misspelt(whole, _File)]
+    faults += [
+        f"[wire] {key}: there is no such key; did you mean {meant}?"
+        for key, meant in _misspelt(whole.get("wire", {}), Wire)
+    ]
+    plcs = _plcs(file, faults)
     if not file.wire.devices.startswith(("tcp://", "ipc://")):
         faults.append(f'[wire] devices: "{file.wire.devices}" is not an address; write tcp://127.0.0.1:5570')
     if not file.plc:
@@ -123,10 +127,29 @@ def load(folder: Path) -> Site:
     return Site(file.wire, keys, plcs, scanners, tracking)
 
 
+def _misspelt(written: Iterable[str], kind: type[msgspec.Struct]) -> list[tuple[str, str]]:
+    """The keys that were surely meant for the adapter, each with what was meant; others are the sorter's."""
+    names = kind.__struct_fields__
+    return [(key, meant) for key in written if key not in names and (meant := sections.nearest(key, names))]
+
+
+def _plcs(file: _File, faults: list[str]) -> dict[str, Plc]:
+    """The PLC of each line; `faults` gets what is wrong."""
+    found = {}
+    for line, section in file.plc.items():
+        wrong: list[str] = []
+        plc = _plc(section, line, wrong)
+        if plc is not None:
+            found[line] = plc
+            wrong = _faults(line, plc, file)
+        faults += [f"[plc.{line}] {fault}" for fault in wrong]
+    return found
+
+
 def _scanners(file: _File, faults: list[str]) -> dict[str, dict[str, Scanner]]:
     """The readers of each line; `faults` gets what is wrong."""
     found: dict[str, dict[str, Scanner]] = {}
-    listening: dict[tuple[str, int], str] = {}  # address -> who is to send there
+    places: dict[tuple[str, str, int], str] = {}  # role and address -> whose they are
     for name, section in file.scanner.items():
         try:
             scanner = resolve(section)
@@ -135,12 +158,12 @@ def _scanners(file: _File, faults: list[str]) -> dict[str, dict[str, Scanner]]:
             continue
         if scanner.line not in file.plc:
             faults.append(f"[scanner.{name}] line: there is no [plc.{scanner.line}] whose items it could read")
-        if scanner.role == "server":
-            first = listening.setdefault((scanner.host, scanner.port), name)
-            if first != name:
-                faults.append(
-                    f"[scanner.{name}] port: {scanner.port} is where [scanner.{first}] is listened for; write another"
-                )
+        first = places.setdefault((scanner.role, scanner.host, scanner.port), name)
+        if first != name:
+            whose = "is listened for" if scanner.role == "server" else f"is reached, at {scanner.host}"
+            faults.append(
+                f"[scanner.{name}] port: {scanner.port} is where [scanner.{first}] {whose}; write this reader's own"
+            )
         found.setdefault(scanner.line, {})[name] = scanner
     return found
 
@@ -154,15 +177,19 @@ def _tracking(file: _File, scanners: dict[str, dict[str, Scanner]], faults: list
             faults.append(f"[tracking.{line}] no reader is of this line; add a [scanner.NAME] or drop the section")
             continue
         if line not in file.tracking:
-            faults.append(f"[tracking.{line}] is missing; write travel_ms, from the PLC's sensor to the reader")
+            faults.append(
+                f"[tracking.{line}] is missing; write travel_ms, from the PLC's sensor to the reader, "
+                'and by = "id" where telegrams carry the number that the PLC gave the item'
+            )
             continue
-        try:
-            tracking = msgspec.convert(file.tracking[line], Tracking)
-        except msgspec.ValidationError as error:
-            faults.append(f"[tracking.{line}] {_with_key(error)}")
-            continue
-        faults += [f"[tracking.{line}] {fault}" for fault in tracking.faults()]
-        found[line] = tracking
+        wrong: list[str] = []
+        values = _read(file.tracking[line], f"tracking.{line}", Tracking, wrong)
+        if not wrong:
+            found[line] = Tracking(**values)
+            wrong = found[line].faults()
+            if not found[line].travel_ms:
+                wrong.append("travel_ms: 0 puts the reader where the PLC counts an item; write the time between them")
+        faults += [f"[tracking.{line}] {fault}" for fault in wrong]
     return found
 
 
@@ -173,11 +200,21 @@ def _with_key(error: Exception) -> str:
     return f"{key}: {sentence}" if key else sentence
 
 
-def _plc(section: Any) -> Plc:
+def _read(section: Any, name: str, kind: type[msgspec.Struct], faults: list[str]) -> dict[str, Any]:
+    if not isinstance(section, dict):
+        faults.append(f"this is no section; write [{name}] and its keys below")
+        return {}
+    return sections.read(section, kind, MISSING, faults)
+
+
+def _plc(section: Any, line: str, faults: list[str]) -> Plc | None:
+    """A line's PLC; None where `faults` got why there is none."""
     dialect = section.get("dialect", "modbus") if isinstance(section, dict) else "modbus"
     if dialect not in DIALECTS:
-        raise msgspec.ValidationError(f'"{dialect}" is none of {", ".join(DIALECTS)} - at `$.dialect`')
-    return msgspec.convert(section, DIALECTS[dialect])
+        faults.append(f'dialect: "{dialect}" is none of {", ".join(DIALECTS)}')
+        return None
+    values = _read(section, f"plc.{line}", DIALECTS[dialect], faults)
+    return None if faults else DIALECTS[dialect](**values)
 
 
 def _faults(line: str, plc: Plc, file: _File) -> list[str]:

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from typing import Final, Literal
 
 TELEGRAM_BYTES_MAX: Final = 4096
+BLANKS: Final = b" \t\r\n\0,[]"  # between telegrams: lines, lists, and terminators that nobody needs
 
 Kind = Literal["stx_etx", "cr", "lf", "crlf", "nul", "json", "idle", "custom"]
 """How a reader closes a telegram.
@@ -71,6 +72,11 @@ class Framer(ABC):
         if count > 0:
             self.dropped_bytes += count
             del self._buffer[:count]
+
+
+def end_of(kind: Kind, end: bytes = b"") -> bytes:
+    """What closes a telegram, where something does; `end` is that of kind `custom`."""
+    return _ENDS.get(kind, (b"", end))[1]
 
 
 def framer(kind: Kind, start: bytes = b"", end: bytes = b"") -> Framer:
@@ -214,7 +220,7 @@ class _Objects(Framer):
     def _begin(self) -> bool:
         at = self._buffer.find(b"{")
         before = bytes(self._buffer if at < 0 else self._buffer[:at])
-        self.dropped_bytes += len(before.translate(None, _BLANKS))
+        self.dropped_bytes += len(before.translate(None, BLANKS))
         del self._buffer[: len(before)]
         if at < 0:
             return False
@@ -273,6 +279,5 @@ class _Silences(Framer):
             self._drop(len(self._buffer))
 
 
-_BLANKS: Final = b" \t\r\n\0,[]"  # between objects: lines, lists, and terminators that nobody needs
 _IN_TEXT: Final = re.compile(rb'["\\\x00-\x1f]')
 _IN_OBJECT: Final = re.compile(rb'["{}]')

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from plc_adapter.scanner.pairing import UNUSED, Paired, Tracking, pairing
+from plc_adapter.scanner.pairing import UNUSED, Paired, Tracking, Travel, pairing
 from plc_adapter.scanner.settings import Scanner
 from plc_adapter.scanner.telegram import Heartbeat, Nonsense, read
 from plc_adapter.scanner.tunnel import Merged, Tunnel
@@ -33,6 +33,7 @@ class Gateway:
         self._tracking = tracking
         self._tunnel = Tunnel(tuple(heads), tracking.merge_ns)
         self._pairing = pairing(tracking, len(heads))
+        self._travel = Travel(line, tracking)
         self._met = False  # the PLC, at least once
 
     @property
@@ -63,6 +64,7 @@ class Gateway:
 
     def entered(self, item: int, t_ns: int, now_ns: int) -> None:
         """The PLC counted an item at `t_ns`."""
+        self._travel.entered(item, t_ns)
         for paired in self._pairing.entered(item, t_ns, now_ns):
             self._scan(paired)
 
@@ -85,13 +87,13 @@ class Gateway:
         no new parcel. Each comes out with the time of its first telegram, and so is of before.
         """
         before, self._pairing = self._pairing, pairing(self._tracking, len(self._heads))
-        self._pairing.counts.update(before.counts)
-        self._pairing.events.extend(before.events)
+        self._pairing.follow(before)
         self._pairing.began(now_ns, again=self._met)
         self._met = True
 
     def due(self, now_ns: int) -> None:
         """Post what is decided by now."""
+        self._travel.due(now_ns)
         self._pair(self._tunnel.due(now_ns), now_ns)
         for paired in self._pairing.due(now_ns):
             self._scan(paired)
@@ -104,7 +106,7 @@ class Gateway:
             told.append(self._tunnel.late.popleft().text)
         while self._pairing.events:
             told.append(self._pairing.events.popleft().text)
-        return told
+        return told + self._travel.news()
 
     def _complain(self, kind: str, head: str, words: str) -> None:
         self.counts[kind] += 1
@@ -114,6 +116,7 @@ class Gateway:
 
     def _pair(self, merged: list[Merged], now_ns: int) -> None:
         for one in merged:
+            self._travel.read(one.t_ns, one.id)
             for paired in self._pairing.read(one, now_ns):
                 self._scan(paired)
 

@@ -8,14 +8,16 @@ at every port together take a small part of an adapter's time, and no reader tha
 """
 
 import asyncio
+import errno
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from typing import Final
 
-from plc_adapter.scanner.framing import Framer
+from plc_adapter.scanner.framing import Framer, end_of
 from plc_adapter.scanner.settings import Scanner
+from plc_adapter.scanner.unended import Unended
 
 UNTRIED: Final = "it has not been tried yet"
 PIECE_BYTES: Final = 1 << 12
@@ -72,6 +74,7 @@ class Link:
         self.turned_away = 0  # connections closed for a newer one
         self.dropped_bytes = 0
         self.resyncs = 0
+        self.unended = Unended(scanner.framing, end_of(scanner.framing, scanner.end.encode()))
         self._scanner = scanner
         self._hear = hear
         self._changed = changed
@@ -126,8 +129,7 @@ class Link:
         try:
             server = await asyncio.start_server(accept, scanner.host, scanner.port, limit=PIECE_BYTES)
         except OSError as error:
-            where, why = f"{scanner.host}:{scanner.port}", error.strerror or str(error)
-            raise OSError(error.errno, f"{where} cannot be listened at ({why}); is it ours, and free?") from error
+            raise OSError(error.errno, _unheard(scanner, error)) from error
         self.error = f"nobody has connected to {scanner.host}:{scanner.port} yet; set the reader to send there"
         async with talks:
             try:
@@ -198,11 +200,13 @@ class Link:
                     return
                 silent_s = 0.0
                 self._raw(data)
+                self.unended.came(data, asyncio.get_running_loop().time())
                 resyncs = framer.resyncs
                 telegrams = framer.feed(data)
                 trusted = len(data) < PIECE_BYTES and framer.resyncs == resyncs
             for telegram in telegrams:
                 self._peers[writer].turn = next(self._turns)
+                self.unended.ended(telegram)
                 answer = self._hear(telegram)
                 trusted = trusted and answer is not None
                 _say(writer, answer or b"")
@@ -213,6 +217,21 @@ class Link:
         while True:
             await asyncio.sleep(self._scanner.heartbeat_every_s)
             _say(writer, self._scanner.heartbeat_send.encode())
+
+
+def _unheard(scanner: Scanner, error: OSError) -> str:
+    """Why nobody can be listened for, and what to do."""
+    where, called = (
+        f"{scanner.host}:{scanner.port} cannot be listened at",
+        'role = "client" if we are to call the reader',
+    )
+    if error.errno == errno.EADDRINUSE:
+        return f"{where}: another program does, such as plc-adapter run; stop it, or write {called}"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f'{where}: it is no address of this machine; write host = "0.0.0.0", or {called}'
+    if error.errno == errno.EACCES:
+        return f"{where}: this user may not take a port below 1024; set the reader to another, and port as well"
+    return f"{where} ({error.strerror or error}); write the address of this machine as host"
 
 
 def _say(writer: asyncio.StreamWriter, words: bytes) -> None:

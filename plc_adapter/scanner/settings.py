@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from plc_adapter import sections
 from plc_adapter.scanner.framing import Framer, Kind, framer
 from plc_adapter.scanner.makers import NO_READ, PRESETS, SEPARATORS
 from sorter import limits
@@ -16,6 +17,9 @@ FIELDS: Final = ("code", "weight", *MEASURES, "volume", "time", "id", "status", 
 """What `fields` may name; volume and skip stand in a telegram and are not used."""
 TEXT_FIELDS: Final = tuple(field for field in FIELDS if field != "kind")
 """What a template may name: in a text, heartbeats are told by the whole telegram."""
+
+
+MISSING: Final = {"line": 'the name of a line, such as line = "L1"'}
 
 
 class ScannerRefused(ValueError):
@@ -103,20 +107,7 @@ def resolve(section: Any) -> Scanner:
     if isinstance(section.get("fields"), dict):
         merged = {**(preset or {}).get("fields", {}), **section["fields"]}
         written["fields"] = {name: place for name, place in merged.items() if place != ""}
-    values: dict[str, Any] = {}
-    types = {field.name: field for field in msgspec.structs.fields(Scanner)}
-    for key, value in written.items():
-        if key in _wrong(faults):
-            continue
-        if key not in types:
-            faults.append(f"{key}: there is no such key; write {', '.join(types)}")
-            continue
-        try:
-            values[key] = msgspec.convert(value, types[key].type)
-        except msgspec.ValidationError as error:
-            faults.append(f"{key}: {error}")
-    if "line" not in written:
-        faults.append('line: it is missing; write the name of a line, such as line = "L1"')
+    values = sections.read({**written, "maker": maker if preset is not None else "generic"}, Scanner, MISSING, faults)
     scanner = Scanner(**{"line": "?", **values})
     faults += [fault for fault in _faults(scanner) if fault.partition(":")[0] not in _wrong(faults)]
     if faults:

@@ -2,7 +2,8 @@
 
 Nothing here raises and nothing is guessed: a field that is not what the settings say makes the
 whole telegram nonsense, because then the other fields may stand in the wrong place as well. Only a
-number that no parcel can have is the scale's or the frame's own fault: then it is not measured.
+number that no parcel can have is the scale's or the frame's own fault, and one that may be of another
+unit is the settings': then it is not measured.
 
 Text is UTF-8, else GB18030, else Latin-1. A code becomes a waybill's by nothing but full-width
 forms, small letters and what stands around it: a damaged byte stays in its code as a character
@@ -223,7 +224,11 @@ def _is_one_of(said: str, patterns: tuple[str, ...]) -> bool:
 
 def _weight_g(found: _Found, scanner: Scanner, absurd: list[str]) -> int:
     grams = 1000 if scanner.weight_unit == "kg" else 1
-    return _measure(found, "weight", scanner.weight_unit, grams, limits.WEIGHT_MAX_G, absurd=absurd)
+    weight_g = _measure(found, "weight", scanner.weight_unit, grams, limits.WEIGHT_MAX_G, absurd=absurd)
+    if scanner.weight_unit == "kg" or not (said := _in_larger_unit(found, ("weight",), _PARCEL_KG)):
+        return weight_g
+    absurd.append(f'weight: {said} with unit g is left out; is it kg? write weight_unit = "kg"')
+    return 0
 
 
 def _size_mm(found: _Found, scanner: Scanner, absurd: list[str]) -> tuple[int, int, int] | None:
@@ -232,7 +237,24 @@ def _size_mm(found: _Found, scanner: Scanner, absurd: list[str]) -> tuple[int, i
         _measure(found, field, scanner.length_unit, millimetres, limits.SIZE_MAX_MM, absurd=absurd)
         for field in MEASURES
     )
-    return (length, width, height) if length and width and height else None
+    if not (length and width and height):
+        return None
+    if scanner.length_unit == "cm" or not (said := _in_larger_unit(found, MEASURES, _PARCEL_CM)):
+        return length, width, height
+    absurd.append(f'length, width, height: {said} with unit mm is left out; is it cm? write length_unit = "cm"')
+    return None
+
+
+def _in_larger_unit(found: _Found, fields: tuple[str, ...], below: int) -> str:
+    """What stands there, if it looks like kg or cm: fractions, and all `below` it; "" if it does not.
+
+    Whoever weighs in grams or measures in millimetres has no use for a fraction of so few.
+    """
+    said = [_trimmed("".join(found.get(field, ()))) for field in fields]
+    if not all(_BARE.fullmatch(each) for each in said):
+        return ""
+    numbers = [float(each) for each in said]
+    return " x ".join(map(_shown, said)) if max(numbers) < below and any(each % 1 for each in numbers) else ""
 
 
 def _measure(found: _Found, field: str, unit: str, factor: int, most: int, *, absurd: list[str]) -> int:
@@ -250,8 +272,10 @@ def _measure(found: _Found, field: str, unit: str, factor: int, most: int, *, ab
     if value < 0:
         absurd.append(f"{field}: {_shown(said)} is negative; set the scale or the frame to zero")
     elif value > most:
-        small = "g" if field == "weight" else "mm"
-        absurd.append(f"{field}: {_shown(said)} {unit} is more than {most} {small}; correct template or the unit")
+        small, key = ("g", "weight_unit") if field == "weight" else ("mm", "length_unit")
+        absurd.append(
+            f"{field}: {_shown(said)} {unit} is beyond {most} {small} and is left out; correct {key} or the template"
+        )
     else:
         return value
     return 0
@@ -286,8 +310,8 @@ def _time_ns(found: _Found) -> int | None:
 
 
 def _shown(text: str) -> str:
-    """A text for a log, which never carries a waybill: whole if it is short, else its shape, as "AA999,9.9"."""
-    shape = text if len(text) <= _SHOWN_WHOLE_MAX else _DIGIT.sub("9", _LETTER.sub("A", text[:_SHOWN_MAX]))
+    """A text for a log, which never carries a waybill: whole if it is short, else its shape, as "xx###,#.#"."""
+    shape = text if len(text) <= _SHOWN_WHOLE_MAX else _DIGIT.sub("#", _LETTER.sub("x", text[:_SHOWN_MAX]))
     seen = "".join(char if char.isprintable() else ascii(char)[1:-1] if char.isascii() else "\ufffd" for char in shape)
     return f'"{seen}"' + ("…" if len(text) > _SHOWN_MAX else "")
 
@@ -309,5 +333,8 @@ _WIDTHS: Final = {0x3000: 0x20, 0: None, **{0xFEE0 + char: char for char in rang
 _CAPITALS: Final = {char: char - 32 for char in range(ord("a"), ord("z") + 1)}
 _AIM: Final = re.compile(r"^\][A-Za-z][0-9A-Za-z]")
 _NUMBER: Final = re.compile(r"(?P<value>[+-]?\d{1,12}(?:\.\d{0,12})?)\s*(?P<unit>k?g|[cm]m)?", re.IGNORECASE | re.ASCII)
+_BARE: Final = re.compile(r"\+?\d{1,12}(\.\d{0,12})?", re.ASCII)  # a number without a unit of its own
+_PARCEL_KG: Final = 50  # few parcels weigh more
+_PARCEL_CM: Final = 100  # few sides are longer
 _WHOLE: Final = re.compile(r"\d{1,18}", re.ASCII)
 _SECONDS: Final = re.compile(r"\d{1,18}(\.\d{1,9})?", re.ASCII)

@@ -305,4 +305,4 @@ def test_a_readers_port_that_is_taken_is_told_and_ends_the_adapter(tmp_path: Pat
         command = [sys.executable, "-c", "from plc_adapter.cli import main; main()", "run", "--site", str(tmp_path)]
         ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (ended.returncode, "Traceback" in ended.stderr) == (3, False)
-    assert f"{HOST}:{port} cannot be listened at" in ended.stderr
+    assert f"[scanner.top] {HOST}:{port} cannot be listened at" in ended.stderr

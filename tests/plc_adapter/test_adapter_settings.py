@@ -58,15 +58,19 @@ def test_keys_are_a_folder_of_the_site(tmp_path: Path) -> None:
         ("port = 5020", "port = 0", "[plc.L2] port: 0 is not a TCP port"),
         ("unit = 3", "unit = 300", "[plc.L2] unit: 300"),
         ("poll_ms = 5", "poll_ms = 0", "[plc.L2] poll_ms: 0.0 must be"),
-        ("poll_ms = 5", "pol_ms = 5", "[plc.L2] Object contains unknown field `pol_ms`"),
+        ("poll_ms = 5", "pol_ms = 5", "[plc.L2] pol_ms: there is no such key; did you mean poll_ms?"),
+        ("poll_ms = 5", "scan = 5", "[plc.L2] scan: there is no such key; write host, port, word_order"),
         ("orders_at = 2000", "orders_at = 65500", "[plc.L2] orders_at: 65500 is not a register where 80 follow"),
         ("orders_at = 2000", "orders_at = 1079", "[plc.L2] orders_at: the two blocks overlap"),
-        ('"little"', '"middle"', "[plc.L2] word_order: Invalid enum value 'middle'"),
+        ('"little"', '"middle"', '[plc.L2] word_order: "middle" is none of big, little'),
         ('"modbus"', '"profibus"', '[plc.L2] dialect: "profibus" is none of modbus, s7, opcua'),
-        ('host = "10.0.0.7"', "", "[plc.L1] Object missing required field `host`"),
+        ('host = "10.0.0.7"', "", '[plc.L1] host: it is missing; write the PLC\'s address, such as host = "10.0.0.7"'),
         ("[plc.L1]", "[plc.L9]", "[plc.L9] there is no [line.L9]"),
         ("[wire]", "[wire]\nkeys = 1", "wire.keys: Expected `str`, got `int`"),
         ("tcp://127.0.0.1:6000", "127.0.0.1", '[wire] devices: "127.0.0.1" is not an address'),
+        ("[plc.L1]\n", "[plc]\nL1 = 7\n[plc.L3]\n", "[plc.L1] this is no section; write [plc.L1] and its keys below"),
+        ("[plc.L1]\n", "[plcs.L1]\n", "[plcs] there is no such section; did you mean [plc]?"),
+        ("devices =", "device =", "[wire] device: there is no such key; did you mean devices?"),
         ("[plc.L1]", "[plc.L1", "site.toml: "),
     ],
 )
@@ -122,12 +126,20 @@ def test_readers_stand_by_their_line_in_the_order_of_the_file(tmp_path: Path) ->
         ("[scanner.side]", "[scanner]\nside = 7\n[x]", "[scanner.side] this is no section; write [scanner.NAME]"),
         ('[scanner.side]\nline = "L1"', '[scanner.side]\nline = "L9"', "[scanner.side] line: there is no [plc.L9]"),
         ("port = 2113", "port = 2113\ndelay_ms = 5", "[scanner.top] delay_ms: there is no such key"),
-        ("travel_ms = 800\n", "", "[tracking.L1] Object missing required field `travel_ms`"),
+        ("travel_ms = 800\n", "", "[tracking.L1] travel_ms: it is missing; write the time from"),
         ("travel_ms = 800", "travel_ms = -1", "[tracking.L1] travel_ms: -1.0 must be 0 to"),
-        ("window_ms = 40", 'heads = ["top"]', "[tracking.L1] Object contains unknown field `heads`"),
-        ('by = "id"', 'by = "sight"', "[tracking.L1] by: Invalid enum value 'sight'"),
+        ("travel_ms = 800", "travel_ms = 0", "[tracking.L1] travel_ms: 0 puts the reader where the PLC counts"),
+        ("window_ms = 40", 'heads = ["top"]', "[tracking.L1] heads: there is no such key; write travel_ms, by"),
+        ('by = "id"', 'by = "sight"', '[tracking.L1] by: "sight" is none of id, order'),
+        ('by = "id"', "id_bits = 8", "[tracking.L1] id_bits: 8 is none of 16, 32"),
+        ("[tracking.L1]\n", "[tracking]\nL1 = 7\n[x]\n", "[tracking.L1] this is no section; write [tracking.L1]"),
+        ("[scanner.side]", "[scaner.side]", "[scaner] there is no such section; did you mean [scanner]?"),
         ("[tracking.L1]", "[tracking.L2]", "[tracking.L2] no reader is of this line"),
-        ("[tracking.L1]", "[tracking.L2]", "[tracking.L1] is missing; write travel_ms"),
+        (
+            "[tracking.L1]",
+            "[tracking.L2]",
+            '[tracking.L1] is missing; write travel_ms, from the PLC\'s sensor to the reader, and by = "id"',
+        ),
     ],
 )
 def test_what_is_wrong_with_readers_is_told_by_its_key(tmp_path: Path, old: str, new: str, told: str) -> None:
@@ -135,6 +147,14 @@ def test_what_is_wrong_with_readers_is_told_by_its_key(tmp_path: Path, old: str,
     with pytest.raises(SettingsRefused) as refused:
         load(site(tmp_path, READERS.replace(old, new, 1)))
     assert told in str(refused.value)
+
+
+def test_two_readers_cannot_be_reached_at_one_address(tmp_path: Path) -> None:
+    twice = READERS.replace('role = "server"\nhost = "0.0.0.0"\nport = 2113', 'host = "10.0.0.21"\nport = 2112')
+    with pytest.raises(SettingsRefused) as refused:
+        load(site(tmp_path, twice))
+    (told,) = str(refused.value).splitlines()
+    assert "[scanner.top] port: 2112 is where [scanner.side] is reached, at 10.0.0.21; write" in told
 
 
 def test_two_readers_cannot_send_to_one_port(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ By id (`by_id`) the number that the PLC gave the reader is trusted, and has to c
 
 Not detectable here, and so excluded: parcels that are exchanged by hand, and travel_ms or lap_ms
 that are wrong by just the distance of two parcels on a belt where all are equally far apart.
+A wrong travel_ms otherwise is measured (`travel`) and told; it is the engineer who writes it.
 """
 
 from plc_adapter.scanner.pairing.by_id import ById
@@ -12,8 +13,9 @@ from plc_adapter.scanner.pairing.by_order import ByOrder
 from plc_adapter.scanner.pairing.either_way import Pairing
 from plc_adapter.scanner.pairing.fate import UNUSED, Fate, Paired
 from plc_adapter.scanner.pairing.tracking import Tracking
+from plc_adapter.scanner.pairing.travel import Travel
 
-__all__ = ["UNUSED", "Fate", "Paired", "Pairing", "Tracking", "pairing"]
+__all__ = ["UNUSED", "Fate", "Paired", "Pairing", "Tracking", "Travel", "pairing"]
 
 
 def pairing(tracking: Tracking, heads: int = 1) -> Pairing:

@@ -21,7 +21,6 @@ from plc_adapter.scanner.tunnel import Merged
 from sorter import limits
 
 HEAD_WINDOWS: Final = 2  # times merge_ms: so long a tunnel knows a parcel that a slow head may speak of
-_LOW: Final = 0xFFFF
 
 
 class ById(Pairing):
@@ -33,7 +32,7 @@ class ById(Pairing):
 
     def __init__(self, tracking: Tracking, merge_ns: int) -> None:
         super().__init__(tracking, merge_ns)
-        self._mask = _LOW if tracking.id_bits == 16 else limits.ITEM_NUMBER_MAX
+        self._mask = tracking.id_mask
         self._doubt_ns = max(tracking.travel_ns, tracking.lap_ns) + self._wait_ns  # then all on the belt have come by
         self._slack_ns = SILENT_NS + tracking.window_ns + HEAD_WINDOWS * merge_ns
         self._start_ns = -1  # readings of parcels that were at the reader until then are nobody's
@@ -57,7 +56,7 @@ class ById(Pairing):
     def _find(self, merged: Merged, t_ns: int, now_ns: int) -> list[Paired]:
         assert merged.id is not None
         named = [one for one in self._passes.near(t_ns) if one.item & self._mask == merged.id and not one.gone]
-        if not named and self._mask != _LOW and now_ns <= self._doubted_ns:
+        if not named and self._mask == limits.ITEM_NUMBER_MAX and now_ns <= self._doubted_ns:
             named = self._untold(merged.id, t_ns, now_ns)
             if not named and merged.id not in self._passes.of_item and len(self._held) < READINGS_MAX:
                 self._held.append((t_ns, merged))
@@ -81,6 +80,7 @@ class ById(Pairing):
 
     def began(self, now_ns: int, *, again: bool) -> None:
         """Numbers of before mean nothing. What an adapter finds at its own start the PLC will not tell of again."""
+        super().began(now_ns, again=again)
         self._start_ns = now_ns + self._slack_ns
         self._doubt(now_ns, believe=not again)
 

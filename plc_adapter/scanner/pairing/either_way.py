@@ -3,10 +3,13 @@
 A late call, a clock that was set and a side that was away are reasons for distrust; each way says who pays for it.
 """
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections import Counter, deque
 from typing import Final
 
+from plc_adapter.scanner.pairing.absence import Absence
 from plc_adapter.scanner.pairing.drift import Drift
 from plc_adapter.scanner.pairing.fate import ADVICE, Event, Fate, Paired
 from plc_adapter.scanner.pairing.passes import Pass, Passes
@@ -30,6 +33,7 @@ class Pairing(ABC):
         self._delay_ns = tracking.delay_ns
         self._wait_ns = tracking.window_ns + tracking.delay_ns + merge_ns  # then all telegrams of an item have come
         self._drift = Drift(tracking.window_ns // 2)
+        self._absence = Absence(tracking)
         self._passes = Passes(tracking)
         self._now_ns: int | None = None
         self._late_ns = -1  # an item expected no later would have changed what is decided already
@@ -80,8 +84,15 @@ class Pairing(ABC):
 
     def began(self, now_ns: int, *, again: bool) -> None:
         """The PLC was met at its start, or at the adapter's; `again`: it has started since the adapter has."""
-        del again  # times do not tell numbers apart
+        if not again:
+            self._absence.ended(now_ns)
         self.distrust(now_ns)
+
+    def follow(self, before: Pairing) -> None:
+        """Go on counting and telling where the pairing of the PLC's start before ended."""
+        self.counts.update(before.counts)
+        self.events.extend(before.events)
+        self._absence = before._absence
 
     def missed(self, now_ns: int) -> None:
         """Reports of the PLC are missing: what is on the belt is not all known."""
@@ -97,10 +108,13 @@ class Pairing(ABC):
 
     def _pass_time(self, now_ns: int) -> None:
         was_ns, self._now_ns = self._now_ns, now_ns
+        for sentence in self._absence.due(now_ns):
+            self._note(Fate.AWAY, now_ns, text=sentence)
         if was_ns is None or was_ns <= now_ns <= was_ns + HOLE_WINDOWS * self._window_ns:
             return
         if now_ns < was_ns:
             self._passes.shift(now_ns - was_ns)
+            self._absence.forget()
             self._turn_back()
         self._distrust(Fate.STALLED, now_ns)
 
@@ -114,7 +128,8 @@ class Pairing(ABC):
 
     def _note(self, fate: Fate, t_ns: int, item: int | None = None, text: str = "") -> None:
         self.counts[fate] += 1
-        if fate is not Fate.PAIRED:
+        explained = not text and self._now_ns is not None and self._absence.explains(fate, t_ns, self._now_ns)
+        if fate is not Fate.PAIRED and not explained:
             who = "" if item is None else f"item {item}: "
             self.events.append(Event(t_ns, fate, item, f"{who}{text or ADVICE[fate]}"))
 

@@ -22,6 +22,7 @@ class Fate(StrEnum):
     OVERFLOW = "overflow"  # an item or reading for which there was no room
     BEFORE_START = "before_start"  # a reading: its number may be one of before the PLC's start
     UNTOLD = "untold"  # no fate: an item was paired where the PLC did not tell of it, by its number
+    AWAY = "away"  # no fate: what an absence of the adapter cost is told in sum
     DRIFT = "drift"  # no fate: the offset of pairs left half the window, or came back
 
 

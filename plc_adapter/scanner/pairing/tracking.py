@@ -4,6 +4,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from sorter import limits
+
 NS_PER_MS: Final = 1_000_000
 QUIET_WINDOWS: Final = 4  # times window_ms: so long without traffic proves the order again
 
@@ -43,6 +45,11 @@ class Tracking(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=
     def merge_ns(self) -> int:
         """How long after the first head's telegram the others' are waited for."""
         return round(self.merge_ms * NS_PER_MS)
+
+    @property
+    def id_mask(self) -> int:
+        """The bits of an item number that the reader is given."""
+        return 0xFFFF if self.id_bits == 16 else limits.ITEM_NUMBER_MAX
 
     def faults(self) -> list[str]:
         """What cannot be, each with what to write."""

@@ -627,6 +627,32 @@ def test_a_port_that_is_taken_is_told_by_its_address() -> None:
     run(check())
 
 
+def test_an_address_of_another_machine_is_told() -> None:
+    """192.0.2.1 is nobody's (RFC 5737)."""
+
+    async def check() -> None:
+        one = Heard(scanner(free_port(), host="192.0.2.1"))
+        with pytest.raises(OSError, match=r'it is no address of this machine; write host = "0\.0\.0\.0", or role'):
+            await one.task
+
+    run(check())
+
+
+def test_bytes_wait_for_their_end_and_a_telegram_is_kept_as_it_came() -> None:
+    async def check() -> None:
+        async with heard(scanner(free_port(), framing="stx_etx")) as one:
+            _, writer = await one.connected()
+            writer.write(b"x\r\n")
+            await until(lambda: one.link.unended.count == 3)
+            assert one.link.unended.words == '3 bytes and no end of framing "stx_etx"; they look like framing = "crlf"'
+            writer.write(b"\x02A\x03\r\n\x02B\x03")
+            await one.has(b"A", b"B")
+            assert (one.link.unended.last, one.link.unended.count) == (b"\x02B\x03", 0)
+            writer.close()
+
+    run(check())
+
+
 def test_a_fault_of_ours_is_not_swallowed() -> None:
     async def check() -> None:
         def fail(_telegram: bytes) -> bytes:

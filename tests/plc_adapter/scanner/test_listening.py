@@ -52,6 +52,7 @@ def site_folder(tmp_path: Path) -> Path:
         ("sick", b"YT1234567890123", "YT1234567890123", "YT1234567890123"),
         ("sick", b"NoRead", "NoRead", "a parcel, and no code read"),
         ("dws", b"98119,1.25,300,200,100,6000,0", None, "98119; 1250 g; 300 x 200 x 100 mm"),
+        ("dws", b"98119,3190,300,200,100,6000,0", None, '98119; 300 x 200 x 100 mm; weight: "3190" kg is beyond'),
         ("dws", b"98119,\x01", "98119,\\x01", "not understood: 2 fields, the template has 7"),
         ("hikrobot", b'{"type":9000}', None, "it is alive; no parcel"),
     ],
@@ -59,8 +60,8 @@ def site_folder(tmp_path: Path) -> Path:
 def test_a_telegram_beside_its_meaning(maker: str, telegram: bytes, raw: str | None, meaning: str) -> None:
     weights = {"weight_unit": "kg"} if maker == "dws" else {}
     reader = resolve({"line": "L1", "maker": maker, "host": "10.0.0.7", "port": 2112, **weights})
-    told = heard(telegram, reader)
-    assert told.raw == (raw or telegram.decode())
+    told = heard(telegram, reader, telegram + b"\r\n")
+    assert told.raw == (raw or telegram.decode()) + "\\r\\n"
     assert told.meaning.startswith(meaning)
     assert bool(told.answer) == (maker == "hikrobot" and bool(reader.heartbeat_reply))
 
@@ -111,8 +112,42 @@ def test_listening_shows_what_comes_on_both_roles(site: Path) -> None:
         return shown
 
     first, second = asyncio.run(check())
-    assert first == {"reader": "top", "raw": "YT1234567890123", "meaning": "YT1234567890123"}
+    assert first == {"reader": "top", "raw": "\\x02YT1234567890123\\x03", "meaning": "YT1234567890123"}
     assert (second["reader"], second["meaning"].split(";")[0]) == ("scale", "98119")
+    assert second["raw"].endswith(",0\\r\\n")
+
+
+def test_what_ends_no_telegram_is_shown_with_the_framing_that_it_looks_like(site: Path) -> None:
+    """The scale is set to lines; what connects frames its telegrams with STX and ETX."""
+    told = json.loads(CliRunner().invoke(main, ["scanner", "--site", str(site), "--json"]).output)
+    command = [sys.executable, "-m", "plc_adapter.cli", "scanner", "--listen", "--site", str(site), "--name", "scale"]
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert b"nobody has connected" in process.stderr.readline()
+        with socket.create_connection(("127.0.0.1", told["scale"]["port"])) as reader:
+            for _ in range(2):
+                reader.sendall(b"\x027700000000000\x03")
+                shown = process.stdout.readline().decode()
+                assert shown == (
+                    'scale  \\x027700000000000\\x03  15 bytes and no end of framing "lf"; '
+                    'they look like framing = "stx_etx"\n'
+                )
+            reader.sendall(b"x" * 300)
+            assert f"scale  {'x' * 200}…  300 bytes" in process.stdout.readline().decode()
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+        assert process.returncode == 0
+
+
+def test_a_site_without_readers_says_so(site: Path) -> None:
+    bare = (site / "site.toml").read_text(encoding="utf-8").split("[tracking.L1]")[0]
+    (site / "site.toml").write_text(bare, encoding="utf-8")
+    shown = CliRunner().invoke(main, ["scanner", "--site", str(site)])
+    assert (shown.exit_code, shown.stdout) == (0, "")
+    assert "there is no [scanner.NAME] section; add one" in shown.stderr
+    assert CliRunner().invoke(main, ["scanner", "--site", str(site), "--listen"]).exit_code == 1
 
 
 def test_a_reader_that_cannot_be_reached_is_told(site: Path) -> None:
@@ -130,5 +165,31 @@ def test_a_reader_that_cannot_be_reached_is_told(site: Path) -> None:
     with socket.create_server(("127.0.0.1", told["scale"]["port"])):
         taken = subprocess.run([*command, "--name", "scale"], capture_output=True, text=True, check=False)
     assert taken.returncode == 1
-    assert "cannot be listened at" in taken.stderr
+    assert "[scanner.scale] 127.0.0.1:" in taken.stderr
+    assert "cannot be listened at: another program does, such as plc-adapter run" in taken.stderr
+    assert "Errno" not in taken.stderr
     assert "Traceback" not in taken.stderr
+
+
+def test_a_port_that_is_taken_costs_no_other_reader(site: Path) -> None:
+    told = json.loads(CliRunner().invoke(main, ["scanner", "--site", str(site), "--json"]).output)
+    command = [sys.executable, "-m", "plc_adapter.cli", "scanner", "--listen", "--site", str(site)]
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    with (
+        socket.create_server(("127.0.0.1", told["scale"]["port"])),
+        socket.create_server(("127.0.0.1", told["top"]["port"])) as top,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True
+        ) as process,
+    ):
+        assert process.stdout is not None
+        assert process.stderr is not None
+        connection, _ = top.accept()
+        with connection:
+            while "error: [scanner.scale]" not in process.stderr.readline():
+                assert process.poll() is None
+            connection.sendall(b"\x02YT1234567890123\x03")
+            assert process.stdout.readline() == "top  \\x02YT1234567890123\\x03  YT1234567890123\n"
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+        assert process.returncode == 1
