@@ -14,7 +14,7 @@ import signal
 import sys
 import textwrap
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -28,15 +28,15 @@ from plc_adapter import layout as laying_out
 from plc_adapter import probe as probing
 from plc_adapter import service, settings
 from plc_adapter.mailbox import RING
-from plc_adapter.scanner.link import Link, Turnstile
-from plc_adapter.scanner.listening import heard
+from plc_adapter.scanner.link import UNTRIED, Link, Turnstile
+from plc_adapter.scanner.listening import Heard, heard, unended
 from plc_adapter.scanner.settings import Scanner
 from sorter.clock import Clock
 
 FAILURE: Final = 1
 REFUSED: Final = 3
 EMULATOR: Final = "plc_adapter.emulator.cli"  # looked up by name when asked for: nothing that runs a plant imports it
-LOOK_S: Final = 0.5  # between looks at why a reader is away
+LOOK_S: Final = 0.5  # between looks at why a reader is away, and at bytes that end no telegram
 EMULATED: Final = ("audit", "emulate", "traffic")
 
 
@@ -157,7 +157,7 @@ def probe(*, folder: Path, names: tuple[str, ...], ticking: Clock, as_json: bool
 @click.option("--listen", is_flag=True, help="Connect, and show each telegram beside what is understood of it.")
 @json_option
 def scanner(*, folder: Path, names: tuple[str, ...], listen: bool, as_json: bool) -> None:
-    """Show the readers of a site with all their settings, or listen to them until Ctrl-C.
+    """Show the readers of a site and their lines' tracking with all settings, or listen to them until Ctrl-C.
 
     `plc-adapter run` must not run meanwhile where a reader takes one connection only.
 
@@ -166,7 +166,11 @@ def scanner(*, folder: Path, names: tuple[str, ...], listen: bool, as_json: bool
       plc-adapter scanner --site my-hub
       plc-adapter scanner --site my-hub --name top --listen
     """
-    readers = {name: reader for line in _load(folder).scanners.values() for name, reader in line.items()}
+    site = _load(folder)
+    readers = {name: reader for line in site.scanners.values() for name, reader in line.items()}
+    if not readers:
+        click.echo('there is no [scanner.NAME] section; add one such as [scanner.top] with line = "L1"', err=True)
+        sys.exit(FAILURE if listen else 0)
     unknown = [name for name in names if name not in readers]
     if unknown:
         raise click.BadParameter(f"{unknown[0]} has no [scanner.{unknown[0]}]; there are: {', '.join(readers)}")
@@ -176,9 +180,11 @@ def scanner(*, folder: Path, names: tuple[str, ...], listen: bool, as_json: bool
     elif as_json:
         click.echo(json.dumps({name: msgspec.to_builtins(reader) for name, reader in chosen.items()}))
     else:
-        for name, reader in chosen.items():
-            click.echo(f"[scanner.{name}]")
-            for key, value in msgspec.to_builtins(reader).items():
+        sections: dict[str, msgspec.Struct] = {f"scanner.{name}": reader for name, reader in chosen.items()}
+        sections |= {f"tracking.{reader.line}": site.tracking[reader.line] for reader in chosen.values()}
+        for section, struct in sections.items():
+            click.echo(f"[{section}]")
+            for key, value in msgspec.to_builtins(struct).items():
                 click.echo(f"{key} = {_toml(value)}")
 
 
@@ -187,7 +193,8 @@ def scanner(*, folder: Path, names: tuple[str, ...], listen: bool, as_json: bool
     "--site",
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
-    help="The folder that holds site.toml; without it, words counted from the block's beginning.",
+    help="The folder that holds site.toml, with --line by default this one; "
+    "without both, words counted from the block's beginning.",
 )
 @line_option
 @json_option
@@ -200,11 +207,9 @@ def layout(*, folder: Path | None, names: tuple[str, ...], as_json: bool) -> Non
       plc-adapter layout --site my-hub --line L1
     """
     plcs: dict[str, settings.Plc | None] = {"": None}
-    if folder is not None:
-        site, chosen = _site(folder, names)
+    if folder is not None or names:
+        site, chosen = _site(folder or Path(), names)
         plcs = {name: site.plcs[name] for name in chosen}
-    elif names:
-        raise click.BadParameter("a line's addresses stand in its site.toml; name its folder with --site")
     if as_json:
         lines = [
             {"line": name, "note": laying_out.note(plc), "fields": [row._asdict() for row in laying_out.rows(plc)]}
@@ -227,42 +232,56 @@ def _toml(value: Any) -> str:
 
 
 async def _listen(readers: dict[str, Scanner], *, as_json: bool) -> None:
+    """Show what readers send until a signal; one that cannot be listened for is told, and the others are heard."""
     stop = _stopped_by_signal()
+    unheard: list[str] = []
 
-    def show(name: str, reader: Scanner, telegram: bytes) -> bytes | None:
-        raw, meaning, answer = heard(telegram, reader)
-        shown = {"reader": name, "raw": raw, "meaning": meaning}
+    def show(name: str, told: Heard) -> None:
+        shown = {"reader": name, "raw": told.raw, "meaning": told.meaning}
         click.echo(json.dumps(shown, ensure_ascii=False) if as_json else "  ".join(shown.values()))
-        return answer
+
+    def hear(name: str, reader: Scanner, telegram: bytes) -> bytes | None:
+        told = heard(telegram, reader, links[name].unended.last)
+        show(name, told)
+        return told.answer
 
     def tell(name: str, came: bool) -> None:
         click.echo(f"{name} {'is connected' if came else 'has gone'}", err=True)
 
     turnstile = Turnstile()
     links = {
-        name: Link(reader, partial(show, name, reader), partial(tell, name), turnstile)
+        name: Link(reader, partial(hear, name, reader), partial(tell, name), turnstile)
         for name, reader in readers.items()
     }
-    try:
-        async with asyncio.TaskGroup() as group:
-            for link in links.values():
-                group.create_task(link.run(stop))
-            group.create_task(_tell_errors(links, stop))
-    except* OSError as unheard:
-        for error in unheard.exceptions:
-            click.echo(f"error: {error}", err=True)
+
+    async def attend(name: str, link: Link) -> None:
+        try:
+            await link.run(stop)
+        except OSError as error:
+            click.echo(f"error: [scanner.{name}] {error.strerror}", err=True)
+            unheard.append(name)
+            if len(unheard) == len(links):
+                stop.set()
+
+    async with asyncio.TaskGroup() as group:
+        for name, link in links.items():
+            group.create_task(attend(name, link))
+        group.create_task(_look(links, show, stop))
+    if unheard:
         sys.exit(FAILURE)
 
 
-async def _tell_errors(links: dict[str, Link], stop: asyncio.Event) -> None:
-    """Why a reader is not connected, whenever that changes."""
-    told = dict.fromkeys(links, "")
+async def _look(links: dict[str, Link], show: Callable[[str, Heard], None], stop: asyncio.Event) -> None:
+    """Tell why a reader is not connected, whenever that changes, and show what ends no telegram."""
+    told = dict.fromkeys(links, UNTRIED)
     while not stop.is_set():
         await asyncio.sleep(LOOK_S)
         for name, link in links.items():
-            if link.error not in {"", told[name]}:
+            if link.error not in {"", UNTRIED, told[name]}:
                 told[name] = link.error
                 click.echo(f"{name}: {link.error}", err=True)
+            if unended_yet := unended(link.unended, asyncio.get_running_loop().time()):
+                show(name, unended_yet)
 
 
 def _stopped_by_signal() -> asyncio.Event:
@@ -311,7 +330,8 @@ def _print(findings: probing.Findings) -> None:
             if one.do:
                 click.echo(f"  {'  to do':<12}{_wrapped(one.do)}")
     if not findings.faults:
-        click.echo(f"  {click.style('all is well', fg='green', bold=True)}")
+        well = "the PLC is well; see the notes" if findings.notes else "all is well"
+        click.echo(f"  {click.style(well, fg='green', bold=True)}")
 
 
 def _figures(findings: probing.Findings) -> Iterator[tuple[str, str]]:

@@ -285,10 +285,12 @@ async def _reached(plc: Plc, watched: _Watched) -> Finding | None:
             "check its power, its cable, its IP address and mask, and that no firewall stands between",
         )
     writer.close()
+    name = addresses.dialect_of(plc)
     return Finding(
         "silent",
-        f"{there} takes a TCP connection, but none of {addresses.dialect_of(plc)}",
-        f"check that this port is the PLC's {addresses.dialect_of(plc)} server, and start the PLC's network anew",
+        f"{there} answers TCP but not {name}: is it the port of another service?",
+        f"compare the port with that of the PLC's {name} server ({addresses.usual_port(plc)} is usual); "
+        "if it is that, start the PLC's network anew",
     )
 
 

@@ -45,6 +45,12 @@ class _SaidNo(S7ConnectionError):
 
 
 class _Connection(AsyncISOTCPConnection):
+    is_taken = False  # TCP connects: whatever fails from then on is no cable
+
+    async def _iso_connect(self) -> None:
+        self.is_taken = True
+        await super()._iso_connect()
+
     def _parse_cotp_cc(self, data: bytes) -> None:
         if data[1:2] == bytes([self.COTP_DR]):
             raise _SaidNo("it disconnects")
@@ -84,11 +90,12 @@ class S7Port:
         if self._connection is not None and self._connection.connected:
             return
         await self.close()
-        self._connection = _Connection(self._host, self._port, remote_tsap=PG | self._rack << 5 | self._slot)
+        connection = _Connection(self._host, self._port, remote_tsap=PG | self._rack << 5 | self._slot)
+        self._connection = connection
         try:
-            await self._connection.connect(TIMEOUT_S)
+            await connection.connect(TIMEOUT_S)
         except S7Error as error:
-            raise self._no_connection(error) from error
+            raise self._no_connection(error, is_taken=connection.is_taken) from error
         answer = await self._ask(self._protocol.build_setup_communication_request())
         await self._parse(answer)
 
@@ -162,9 +169,14 @@ class S7Port:
             f"{self.name} answers, but not as S7 does ({what}); check that host and port are those of the PLC"
         )
 
-    def _no_connection(self, error: S7Error) -> PortError:
+    def _no_connection(self, error: S7Error, *, is_taken: bool) -> PortError:
         self._connection = None
         cause = error.__context__
+        if isinstance(error, S7TimeoutError) and is_taken:
+            return Unreachable(
+                f"{self.name} answers TCP but not S7; see whether the port is another service's (S7 has 102), "
+                "and start the PLC's network anew if it is the PLC's"
+            )
         if isinstance(error, S7TimeoutError):
             return Unreachable(
                 f"{self.name} takes no S7 connection within {TIMEOUT_S * 1000:.0f} ms; check its power, its cable, "
@@ -190,15 +202,15 @@ class S7Port:
         if code in _FORBIDDEN:
             return Refused(
                 f"{self.name} does not permit to {verb} {block} ({_words(code)}); in TIA Portal, CPU properties, "
-                '"Protection & Security", tick "Permit access with PUT/GET communication", give full access, '
-                "and download the hardware configuration",
+                '"Protection & Security", tick "Permit access with PUT/GET communication" and give full access; '
+                f'take "Optimized block access" off DB{block.db}; then download hardware and program',
                 Cause.PROTECTED,
             )
         if code in _NOT_THERE:
             return Refused(
                 f"{self.name} has no {BLOCK_BYTES} bytes to {verb} in {block} ({_words(code)}); in TIA Portal "
                 f'give DB{block.db} at least {block.at + BLOCK_BYTES} bytes and take "Optimized block access" off it, '
-                f"or change {block.side}_db and {block.side}_at in site.toml",
+                f"or change {block.side}_db, {block.side}_at or slot ({self._slot}) in site.toml",
                 Cause.NO_BLOCK,
             )
         return Refused(f"{self.name} refused to {verb} {block}: {_words(code)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from functools import partial
@@ -15,9 +16,11 @@ from plc_adapter.opcua import OpcUaPort
 from plc_adapter.port import Port
 from plc_adapter.runner import FLUSH_S, Runner, Wire, drive
 from plc_adapter.s7 import S7Port
+from plc_adapter.scanner.framing import Kind
 from plc_adapter.scanner.gateway import Gateway
 from plc_adapter.scanner.link import Link, Turnstile
 from plc_adapter.scanner.settings import Scanner
+from plc_adapter.scanner.unended import Unended
 from plc_adapter.settings import S7, Modbus, OpcUa, Plc, Site
 from plc_adapter.standing import COUNTED, ReaderAlarms
 from plc_adapter.standing import Link as PlcLink
@@ -29,7 +32,9 @@ from sorter.wire.keys import load_secret
 
 NS_PER_S: Final = 1_000_000_000
 WATCH_S: Final = 1.0
+ALONE_S: Final = 3.0  # a PLC that talks may be without a daemon so long: both have just started, or one has again
 READ_S: Final = 0.002  # between looks for what is decided of the readings
+UNENDED_S: Final = 3.0  # bytes of a reader without an end of telegram, and its framing is wrong
 
 Tell = Callable[..., None]
 """Called as tell("warning", what, line=…, …)."""
@@ -58,6 +63,7 @@ class Line(NamedTuple):
     runner: Runner
     port: Port
     poll_ns: int
+    daemon: str  # its address
     readers: Readers | None  # None: its scanners speak to the daemon themselves
 
 
@@ -106,7 +112,7 @@ def _line(site: Site, name: str, plc: Plc, clock: Clock, turnstile: Turnstile) -
     readers = _readers(site, name, clock, turnstile) if name in site.scanners else None
     tracker = readers.gateway if readers else None
     runner = Runner(name, open_wire, word_order=plc.word_order, silent_ns=silent_ns, tracker=tracker)
-    return Line(runner, port_of(plc), plc.poll_ns, readers)
+    return Line(runner, port_of(plc), plc.poll_ns, site.wire.devices, readers)
 
 
 def _readers(site: Site, name: str, clock: Clock, turnstile: Turnstile) -> Readers:
@@ -152,8 +158,8 @@ async def run(lines: list[Line], clock: Clock, stop: asyncio.Event, tell: Tell) 
                 group.create_task(drive(line.runner, line.port, clock, line.poll_ns, stop))
                 if line.readers:
                     group.create_task(_read(line.readers, clock, stop))
-                    for link in line.readers.links.values():
-                        group.create_task(link.run(stop))
+                    for name, link in line.readers.links.items():
+                        group.create_task(_hear(name, link, stop))
     except BaseExceptionGroup as group:
         unheard, others = group.split(OSError)
         if unheard is None or others is not None:
@@ -168,6 +174,14 @@ def figures_of(line: Line) -> dict[str, Any]:
     """What a line's PLC and readers did, by name."""
     readers = {"readers": line.readers.gateway.figures} if line.readers else {}
     return {**asdict(line.runner.counts), **readers}
+
+
+async def _hear(name: str, link: Link, stop: asyncio.Event) -> None:
+    """Hear one reader. Raises OSError with its section when it cannot be listened for."""
+    try:
+        await link.run(stop)
+    except OSError as error:
+        raise OSError(f"[scanner.{name}] {error.strerror}") from error
 
 
 async def _read(readers: Readers, clock: Clock, stop: asyncio.Event) -> None:
@@ -204,9 +218,11 @@ class Seen:
     def __init__(self, line: Line, tell: Tell) -> None:
         self._runner = line.runner
         self._tell = partial(tell, line=line.runner.line, plc=line.port.name)
+        self._daemon = line.daemon
         self._link: tuple[PlcLink, str] | None = None
         self._epoch = 0
-        self._deciding: bool | None = None
+        self._deciding: bool | None = None  # None: neither was told yet
+        self._well_s = time.monotonic()  # when no PLC was without a daemon last
         self._told = dict.fromkeys(COUNTED, 0)
 
     def look(self) -> None:
@@ -220,15 +236,7 @@ class Seen:
         if runner.host.epoch not in (0, self._epoch):
             self._epoch = runner.host.epoch
             self._tell("info", "the PLC has a new epoch", epoch=self._epoch)
-        if runner.deciding != self._deciding:
-            self._deciding = runner.deciding
-            self._tell(
-                *(
-                    ("info", "the daemon decides")
-                    if runner.deciding
-                    else ("warning", "no daemon decides: items go round")
-                )
-            )
+        self._look_at_daemon(time.monotonic())
         while runner.refusals:
             refusal = runner.refusals.popleft()
             self._tell("warning", "the daemon refused a message", error=refusal.error, detail=refusal.detail)
@@ -241,6 +249,24 @@ class Seen:
                 )
                 self._told[name] = count
 
+    def _look_at_daemon(self, now_s: float) -> None:
+        """A line greets the daemon with its PLC's epoch: until the PLC talks, nobody knows whether there is one."""
+        deciding = self._runner.deciding
+        if deciding or self._runner.link != PlcLink.TALKING:
+            self._well_s = now_s
+        if deciding == self._deciding or not (deciding or now_s - self._well_s >= ALONE_S):
+            return
+        self._deciding = deciding
+        if deciding:
+            self._tell("info", "the daemon decides", daemon=self._daemon)
+        else:
+            self._tell(
+                "warning",
+                "no daemon decides: items run past their chutes",
+                daemon=self._daemon,
+                do="see that sorter run is up, and that [wire] devices in site.toml is its address",
+            )
+
 
 class SeenReader:
     """What was told of a line's readers; `look` tells what is new."""
@@ -249,6 +275,7 @@ class SeenReader:
         self._readers = readers
         self._tell = partial(tell, line=readers.gateway.line)
         self._errors = {name: link.error for name, link in readers.links.items()}
+        self._framings: dict[str, Kind | None] = {}  # reader -> what bytes that wait looked like when told
 
     def look(self) -> None:
         """Compare with the last time."""
@@ -257,7 +284,20 @@ class SeenReader:
                 self._errors[name] = link.error
                 level, what = ("warning", "the reader is away") if link.error else ("info", "the reader is connected")
                 self._tell(level, what, reader=name, error=link.error)
+            self._look_at_bytes(name, link.unended)
         for sentence in self._readers.gateway.news():
             self._tell("warning", "a reading is missing or does not fit", detail=sentence)
         for refusal in self._readers.wire.refusals():
             self._tell("warning", "the daemon refused a scan", error=refusal.error, detail=refusal.detail)
+
+    def _look_at_bytes(self, name: str, came: Unended) -> None:
+        """Tell of bytes that end no telegram, again when they look like another framing or after a telegram."""
+        waited_s = came.waited_s(asyncio.get_running_loop().time())
+        if not waited_s:
+            self._framings.pop(name, None)
+        elif waited_s >= UNENDED_S and (name not in self._framings or self._framings[name] != came.looks_like):
+            self._framings[name] = came.looks_like
+            do = f"stop this and look: plc-adapter scanner --listen --name {name}"
+            self._tell(
+                "warning", "bytes come from the reader and end no telegram", reader=name, error=came.words, do=do
+            )

@@ -139,7 +139,8 @@ def emulate(
 
     The daemon and the adapter must run by the same clock. With --speed the emulator prints, on stderr, how to
     start them, and leaves a moment for it. How fast a machine can go is found by trying: late_orders and
-    longest_step_ms in emulator.json show when it was too fast.
+    longest_step_ms in emulator.json show when it was too fast. With [scanner] sections window_ms sets a limit:
+    12.5 ms of real time have to be left of it.
 
     \b
     Examples:
@@ -148,6 +149,7 @@ def emulate(
       plc-adapter emulate --site wushan --out day --clock 2026-11-11T05:00:00+08:00,640,$(date +%s%N)
     """
     from plc_adapter.emulator import emulate as floors  # noqa: PLC0415 # `traffic` and `audit` need no server
+    from plc_adapter.emulator import readers  # noqa: PLC0415 # as above
     from plc_adapter.emulator import scenario as scenarios  # noqa: PLC0415 # as above
     from plc_adapter.emulator import screen as screens  # noqa: PLC0415 # as above
 
@@ -156,19 +158,26 @@ def emulate(
     try:
         place = sites.load(site)
         clock = _clock_of(place.utc_offset_h, speed) if speed else clock
+        ticking = Clock.from_text(clock)
+        too_fast = readers.haste(place.tracking, ticking.rate)
+        if too_fast:
+            raise click.UsageError("\n".join(too_fast))
         played = scenarios.load(scenario, place) if scenario else scenarios.QUIET
         adapter = settings.load(site) if loopback else None
-        floor = floors.build(place, items, seed, Clock.from_text(clock), out, scenario=played, adapter=adapter)
+        floor = floors.build(place, items, seed, ticking, out, scenario=played, adapter=adapter)
     except (SettingsRefused, FileNotFoundError, ValueError) as error:
         _stop(error, REFUSED)
+    begins = _begins(floor)
     if speed:
         _tell(
             "info",
-            "the day has a clock of its own; start daemon and adapter with it now",
+            f"{begins}, by a clock of its own; start daemon and adapter with it now, then load the advices",
             clock=clock,
             daemon=f"sorter run --site {site} --clock {clock}",
             adapter=f"plc-adapter run --site {site} --clock {clock}",
         )
+    elif begins:
+        _tell("info", begins)
     out.mkdir(parents=True, exist_ok=True)
     try:
         with screens.watch() if watch else nullcontext(screens.Screen(None)) as screen:
@@ -183,6 +192,12 @@ def _clock_of(utc_offset_h: float, speed: float) -> str:
     lead_s = min(LEAD_S, LEAD_SITE_S / speed)
     opens = datetime.combine(days.DAY, clock_time(days.OPENS_H), timezone(timedelta(hours=utc_offset_h)))
     return f"{opens.isoformat()},{speed:g},{time.time_ns() + round(lead_s * 1e9)}"
+
+
+def _begins(floor: Any) -> str:
+    """In how many real seconds the first parcel may come; "" when it may have come already."""
+    ahead_s = (floor.day.opens_ns - floor.clock.now_ns()) / 1e9 / floor.clock.rate
+    return f"the day begins in {ahead_s:.0f} s" if ahead_s > 0 else ""
 
 
 async def _run(run: Callable[..., Any], floor: Any, show: Callable[..., None]) -> Any:

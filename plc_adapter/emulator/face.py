@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from plc_adapter.emulator import address
 from plc_adapter.emulator.plc import PlcProgram
 from plc_adapter.settings import Plc
 
@@ -31,9 +32,7 @@ class NetworkFace(Generic[Settings]):
         self.requests += 1
         self._program.write(block, self._now_ns(), time.monotonic_ns())
 
-    def _taken(self) -> OSError:
+    def _refused(self) -> OSError:
         """What to raise when nobody can listen at the address."""
-        return OSError(
-            f"the emulated PLC cannot listen on {self._settings.host}:{self._settings.port}; "
-            "is another emulator running? Change [plc] port in site.toml"
-        )
+        host, port = self._settings.host, self._settings.port
+        return address.refused(f"plc.{self._program.plant.belt.name}", host, port, address.reason(host, port))

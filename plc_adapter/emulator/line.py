@@ -24,7 +24,7 @@ class Face(Protocol):
     requests: int  # answered so far
 
     async def start(self) -> None:
-        """Listen. Raises OSError with the address when it is taken."""
+        """Listen. Raises OSError, with what to write, where it cannot be."""
 
     async def stop(self) -> None:
         """Close the socket and its connections."""

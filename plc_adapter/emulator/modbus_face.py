@@ -51,7 +51,7 @@ class ModbusFace(NetworkFace[Modbus]):
     _server: _Server | None = None
 
     async def start(self) -> None:
-        """Listen. Raises OSError with the address when it is taken."""
+        """Listen. Raises OSError, with what to write, where it cannot be."""
         settings = self._settings
         blocks = [
             SimData(settings.reports_at, count=BLOCK_WORDS, datatype=DataType.REGISTERS, readonly=True),
@@ -62,7 +62,7 @@ class ModbusFace(NetworkFace[Modbus]):
         try:
             await self._server.serve_forever(background=True)
         except RuntimeError as error:
-            raise self._taken() from error
+            raise self._refused() from error
 
     async def stop(self) -> None:
         """Close the socket and its connections."""

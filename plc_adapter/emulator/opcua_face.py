@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Final
+from collections.abc import Coroutine
+from typing import Any, Final
 
 from asyncua import ua
 from asyncua.common.callback import Callback, CallbackService, CallbackType, ServerItemCallback
@@ -21,8 +22,23 @@ from plc_adapter.mailbox import BLOCK_WORDS, from_words, to_words
 from plc_adapter.settings import OpcUa
 
 MUTE_LOOK_S: Final = 0.01  # between looks whether a PLC that is mute answers again
+STOP_LOOK_S: Final = 0.1  # between looks whether a server has stopped
 
 logging.getLogger("asyncua").setLevel(logging.CRITICAL + 1)  # a client's mistakes are the client's to tell
+
+
+async def ended(server: Server, stop: Coroutine[Any, Any, None]) -> None:
+    """Carry out `stop`, which stops the server or its socket.
+
+    It would wait without end for a task of the server that takes the one cancellation it gets for that of a
+    connection which is just being closed (asyncua 2.1.0); so that task is cancelled until it has ended.
+    """
+    stopping = asyncio.create_task(stop)
+    while not stopping.done():
+        await asyncio.wait({stopping}, timeout=STOP_LOOK_S)
+        if server.bserver is not None and server.bserver.cleanup_task is not None:
+            server.bserver.cleanup_task.cancel()
+    stopping.result()
 
 
 class OpcUaFace(NetworkFace[OpcUa]):
@@ -31,19 +47,19 @@ class OpcUaFace(NetworkFace[OpcUa]):
     _server: Server | None = None
 
     async def start(self) -> None:
-        """Listen. Raises OSError with the address when it is taken."""
+        """Listen. Raises OSError, with what to write, where it cannot be."""
         server = self._server or await self._new_server()
         try:
             # Its thousands of standard nodes take a second of the belts' loop, so they are made once.
             await (server.start() if server.bserver is None else server.bserver.start())
         except OSError as error:
-            raise self._taken() from error
+            raise self._refused() from error
         self._server = server
 
     async def stop(self) -> None:
         """Close the socket and its connections."""
         if self._server is not None:
-            await self._server.stop()
+            await ended(self._server, self._server.stop())
 
     async def _new_server(self) -> Server:
         server = Server()

@@ -11,7 +11,7 @@ import contextlib
 import time
 from typing import Final
 
-from plc_adapter.emulator import telegrams
+from plc_adapter.emulator import address, telegrams
 from plc_adapter.scanner.settings import Scanner
 
 RETRY_S: Final = 0.2  # between attempts to reach the adapter
@@ -68,7 +68,7 @@ class ReaderFace:
         self._mended.set()
 
     async def run(self) -> None:
-        """Until it is cancelled. Raises OSError with the address when that cannot be listened at."""
+        """Until it is cancelled. Raises OSError, with what to write, where it cannot listen."""
         try:
             while True:
                 while (real_s := self._mended_s - time.monotonic()) > 0:
@@ -89,12 +89,7 @@ class ReaderFace:
         try:
             server = await asyncio.start_server(self._admit, scanner.host, scanner.port)
         except OSError as error:
-            where, why = f"{scanner.host}:{scanner.port}", error.strerror or str(error)
-            raise OSError(
-                error.errno,
-                f"reader {self.name} cannot be emulated at {where} ({why}); "
-                f"write an address of this machine into [scanner.{self.name}], and a port that is free",
-            ) from error
+            raise address.refused(f"scanner.{self.name}", scanner.host, scanner.port, error) from error
         try:
             await self._cut.wait()
             for listener in server.sockets:

@@ -145,13 +145,13 @@ class S7Face(NetworkFace[S7]):
     _server: MailboxServer | None = None
 
     async def start(self) -> None:
-        """Listen. Raises OSError with the address when it is taken."""
+        """Listen. Raises OSError, with what to write, where it cannot be."""
         settings = self._settings
         server = _Server(settings, self._read, self._write, self._program.network)
         try:
             await server.listen(settings.host, settings.port)
         except OSError as error:
-            raise self._taken() from error
+            raise self._refused() from error
         self._server = server
 
     async def stop(self) -> None:

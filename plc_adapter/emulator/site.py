@@ -75,10 +75,15 @@ def load(folder: Path) -> Site:
         for name, belt in file.line.items()
         for fault in _faults(name, belt, ends.get(name, 0))
     ]
+    wrong += [
+        f"{path}: [tracking.{name}] {fault}"
+        for name, tracking in adapter.tracking.items()
+        for fault in _reading_faults(file.line[name], tracking)
+    ]
     if wrong:
         raise settings.SettingsRefused("\n".join(wrong))
     return Site(
-        {name: Belt(name, belt.speed_m_s, belt.lap_m, end_chute=ends.get(name, 0)) for name, belt in file.line.items()},
+        {name: _belt(name, belt, ends.get(name, 0), adapter.tracking.get(name)) for name, belt in file.line.items()},
         adapter.plcs,
         adapter.wire.devices,
         adapter.keys,
@@ -89,6 +94,17 @@ def load(folder: Path) -> Site:
         adapter.scanners,
         adapter.tracking,
     )
+
+
+def _belt(name: str, belt: _Belt, end_chute: int, tracking: Tracking | None) -> Belt:
+    """A line's belt, with its reader where `tracking` says that it is; without one the way to it is a usual one."""
+    plain = Belt(name, belt.speed_m_s, belt.lap_m, end_chute=end_chute)
+    return plain if tracking is None else plain._replace(induct_to_scanner_m=_lead_m(belt, tracking))
+
+
+def _lead_m(belt: _Belt, tracking: Tracking) -> float:
+    """From where the PLC counts an item to where its telegram leaves: an emulated reader speaks without delay."""
+    return (tracking.travel_ns + tracking.delay_ns) / NS_PER_S * belt.speed_m_s
 
 
 def _end_chute(rules: tables.Tables, line: str) -> int:
@@ -111,4 +127,13 @@ def _faults(line: str, belt: _Belt, end_chute: int) -> Iterator[str]:
         yield (
             f"kind: a {STRAIGHT} line's belt ends in its chute for max_laps, and exceptions.csv names none "
             f"of its chutes; add the row max_laps,{line},CHUTE"
+        )
+
+
+def _reading_faults(belt: _Belt, tracking: Tracking) -> Iterator[str]:
+    lead_m = _lead_m(belt, tracking)
+    if belt.kind == LOOP and lead_m >= belt.lap_m:
+        yield (
+            f"travel_ms: with delay_ms it puts the reader {lead_m:g} m behind the PLC's sensor, and a lap is "
+            f"{belt.lap_m:g} m; write the time from the sensor to the reader"
         )

@@ -12,6 +12,7 @@ from asyncua.server.server import Server
 from asyncua.server.user_managers import UserManager
 from asyncua.ua.attribute_ids import AttributeIds
 
+from plc_adapter.emulator.opcua_face import ended
 from plc_adapter.mailbox import BLOCK_WORDS, PlcSide, Told, from_words, to_words
 from plc_adapter.settings import OpcUa
 
@@ -89,12 +90,12 @@ class OpcUaPlc:
 
     async def stop(self) -> None:
         """Close everything for good."""
-        await self.server.stop()
+        await ended(self.server, self.server.stop())
 
     async def cut(self) -> None:
         """Close the listener and every connection."""
         assert self.server.bserver is not None
-        await self.server.bserver.stop()
+        await ended(self.server, self.server.bserver.stop())
 
     async def mend(self) -> None:
         """Listen again on the same port."""

@@ -132,7 +132,16 @@ def test_the_command_without_a_site_shows_words() -> None:
     lines = shown.stdout.splitlines()
     assert lines[1].split() == ["word", "type", "name", "meaning"]
     assert len(lines) == 2 + len(layout.rows())
-    assert CliRunner().invoke(main, ["layout", "--line", "L1"]).exit_code == 2
+
+
+def test_a_line_is_one_of_this_folder_unless_another_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(main, ["layout", "--line", "L1"]).exit_code == 3
+    (tmp_path / "site.toml").write_text(SITE, encoding="utf-8")
+    shown = CliRunner().invoke(main, ["layout", "--line", "L2"])
+    assert shown.exit_code == 0
+    assert shown.stdout.startswith("L2  10.0.0.2:4840")
+    assert CliRunner().invoke(main, ["layout", "--line", "L9"]).exit_code == 2
 
 
 def test_the_page_is_what_the_code_says() -> None:

@@ -187,7 +187,9 @@ def test_a_server_that_takes_connections_and_answers_nothing_is_told(
     async def check() -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:  # the kernel connects; nobody ever answers
             plc = dialect(host="127.0.0.1", port=listener.getsockname()[1])
-            assert (await only_fault(plc)).fault == "silent"
+            fault = await only_fault(plc)
+        assert fault.fault == "silent"
+        assert dialect is not S7 or "answers TCP but not s7: is it the port of another service?" in fault.message
 
     asyncio.run(check())
 
@@ -429,6 +431,10 @@ def test_the_command_tells_people_and_scripts(tmp_path: Path) -> None:
             assert (line["ok"], line["problems"], line["faults"], line["epoch"]) == (True, [], [], 7)
             assert (line["heartbeat"], line["line_state"]) == (True, "running")
             assert 0 < line["read_ms"] <= line["read_ms_p99"] <= line["read_ms_max"]
+        async with Misconfigured(filled(FaultyProgram())) as plc:
+            shown, line = await both(plc)
+            assert ("all is well" in shown.stdout, "the PLC is well; see the notes" in shown.stdout) == (False, True)
+            assert (shown.returncode, line["ok"], [note["fault"] for note in line["notes"]]) == (0, True, ["full"])
         async with Misconfigured(MISTAKES["never closed"].program()) as plc:
             shown, line = await both(plc)
             assert (shown.returncode, "register 47 is 0, not 3 [torn]" in " ".join(shown.stdout.split())) == (1, True)

@@ -13,10 +13,13 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 
-from plc_adapter.emulator import cli, emulate, traffic
+from plc_adapter.emulator import cli, emulate, readers, traffic
 from plc_adapter.emulator.plant import NS_PER_S
 from plc_adapter.emulator.site import Site
+from plc_adapter.scanner.pairing import Tracking
 from sorter.clock import Clock
 from tests.system.hubs import free_port
 
@@ -29,6 +32,57 @@ def test_there_is_one_clock(county_folder: Path, tmp_path: Path) -> None:
     clock = "2026-11-11T05:00:00+08:00,640,1794344400000000000"
     result = emulated(county_folder, tmp_path / "out", "--speed", "20", "--clock", clock)
     assert (result.exit_code, "either --speed or --clock" in result.output) == (2, True)
+
+
+READERS = """
+[scanner.top]
+line = "L1"
+host = "127.0.0.1"
+port = 15022
+
+[scanner.side]
+line = "L2"
+host = "127.0.0.1"
+port = 15023
+
+[tracking.L1]
+travel_ms = 900
+window_ms = 50
+
+[tracking.L2]
+travel_ms = 900
+window_ms = 500
+"""
+
+
+@pytest.mark.parametrize("how", [("--speed", "60"), ("--clock", "2026-11-11T05:00:00+08:00,60,1794344400000000000")])
+def test_a_speed_that_leaves_readers_no_time_is_refused_with_one_that_does(
+    how: tuple[str, str], county_folder: Path, tmp_path: Path
+) -> None:
+    site = tmp_path / "site"
+    shutil.copytree(county_folder, site)
+    text = (site / "site.toml").read_text(encoding="utf-8")
+    nowhere = text.replace("127.0.0.1", "192.0.2.7")  # where no day would begin
+    (site / "site.toml").write_text(nowhere + READERS, encoding="utf-8")
+    result = emulated(site, tmp_path / "out", *how)
+    assert result.exit_code == 2
+    words = " ".join(result.output.split())
+    assert "[tracking.L1] window_ms = 50 at speed 60 is 0.83 ms of real time, and readings need 12.5 ms" in words
+    assert "[tracking.L2] window_ms = 500 at speed 60 is 8.3 ms of real time" in words
+    assert "the greatest speed with these readers is 4." in words
+    assert not (tmp_path / "out").exists()
+
+
+@given(window_ms=st.floats(1, 10_000), other_ms=st.floats(1, 10_000), rate=st.floats(1, cli.SPEED_MAX))
+def test_the_speed_that_is_named_works_and_no_greater_one(window_ms: float, other_ms: float, rate: float) -> None:
+    tracking = {"L1": Tracking(travel_ms=1, window_ms=window_ms), "L2": Tracking(travel_ms=1, window_ms=other_ms)}
+    told = readers.haste(tracking, rate)
+    named = {float(match[1]) for words in told if (match := re.search(r"greatest speed .* is ([\d.e+]+)\. ", words))}
+    assert bool(told) == (rate > max(1, min(window_ms, other_ms) / readers.WINDOW_REAL_MS))
+    if told:
+        (most,) = named
+        assert most <= rate * 1.001
+        assert not readers.haste(tracking, most * 0.999)
 
 
 @pytest.mark.parametrize("speed", [1, 20, 240, 1400])
@@ -54,6 +108,7 @@ def test_speed_says_how_to_start_the_others_and_stdout_stays_clean(county_folder
         told = json.loads(process.stderr.readline())
         clock = Clock.from_text(told["clock"])
         assert clock.rate == 50
+        assert re.match(r"the day begins in \d+ s, by a clock of its own; start daemon and adapter", told["what"])
         assert told["daemon"].endswith(f"--clock {told['clock']}")
         assert told["adapter"].startswith(f"plc-adapter run --site {site} ")
         progress = tmp_path / "day" / emulate.PROGRESS

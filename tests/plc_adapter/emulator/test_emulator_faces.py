@@ -1,12 +1,15 @@
 """Every face shows the one PLC program over real sockets: parcels go through it, and a port in use is told."""
 
 import asyncio
+import errno
+import socket
 import threading
 import time
 
 import pytest
 from msgspec.structs import replace
 
+from plc_adapter.emulator import address
 from plc_adapter.emulator.line import face_of
 from plc_adapter.emulator.plant import NS_PER_S
 from plc_adapter.emulator.plc import PlcProgram
@@ -80,7 +83,31 @@ def test_a_port_in_use_is_told(plc: Plc) -> None:
     async def start_twice() -> None:
         clock = SteppedClock(START_NS)
         async with served(PlcProgram(plant_of(1)), clock, plc) as (_, section):
-            with pytest.raises(OSError, match="another emulator"):
+            with pytest.raises(OSError, match=r"^\[plc.L1\] [0-9.:]+ is in use, perhaps by another emulator"):
                 await face_of(PlcProgram(plant_of(1)), section, clock).start()
 
     asyncio.run(start_twice())
+
+
+@pytest.mark.parametrize("plc", [MODBUS, SIEMENS, OPCUA], ids=["modbus", "s7", "opcua"])
+def test_a_plant_s_own_address_is_told_with_the_one_to_write(plc: Plc) -> None:
+    """192.0.2.0/24 is kept for documentation (RFC 5737): no machine has it."""
+    elsewhere = replace(plc, host="192.0.2.7")
+    words = r'^\[plc.L1\] 192.0.2.7 is no address of this machine; for emulate write host = "127.0.0.1"$'
+    with pytest.raises(OSError, match=words):
+        asyncio.run(face_of(PlcProgram(plant_of(1)), elsewhere, SteppedClock(START_NS)).start())
+
+
+@pytest.mark.parametrize(
+    ("why", "words"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied"), "root only; for emulate write port = 10102"),
+        (
+            socket.gaierror(socket.EAI_NONAME, "Name or service not known"),
+            "plc-7 is no address that this machine knows",
+        ),
+        (OSError(errno.EMFILE, "Too many open files"), "cannot be listened at (Too many open files)"),
+    ],
+)
+def test_each_reason_has_its_words(why: OSError, words: str) -> None:
+    assert words in str(address.refused("plc.L2", "plc-7", 102, why))

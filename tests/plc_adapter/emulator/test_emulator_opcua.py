@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 from asyncua import ua
 from asyncua.client.client import Client
+from asyncua.server.binary_server_asyncio import BinaryServer
 from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.uaerrors import BadOutOfRange, BadTypeMismatch, BadUserAccessDenied
 
@@ -18,6 +19,7 @@ from plc_adapter.opcua import OpcUaPort
 from plc_adapter.service import port_of
 from plc_adapter.settings import OpcUa
 from sorter.clock import Clock
+from tests.patience import PATIENCE_S
 from tests.plc_adapter.emulator.faces import OPCUA, START_NS, plant_of, served
 from tests.plc_adapter.stepped_clock import SteppedClock
 
@@ -111,3 +113,22 @@ def test_a_section_of_the_site_names_port_and_face() -> None:
     port = port_of(settings)
     assert isinstance(port, OpcUaPort)
     assert port.name == "opcua 10.0.0.7:4840"
+
+
+def test_it_stops_though_a_task_of_the_server_takes_its_cancellation_for_anothers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def clean_for_ever(server: BinaryServer) -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(3600)
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr(BinaryServer, "_close_task_loop", clean_for_ever)
+
+    async def check() -> None:
+        async with served(PlcProgram(plant_of(1)), SteppedClock(START_NS), OPCUA) as (_, settings):
+            pass
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(settings.host, settings.port)
+
+    asyncio.run(asyncio.wait_for(check(), PATIENCE_S))

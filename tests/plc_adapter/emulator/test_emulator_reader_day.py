@@ -79,7 +79,7 @@ lap_ms = 120000
 
 [tracking.L2]
 by = "id"
-travel_ms = 10000
+travel_ms = 900
 lap_ms = 120000
 """
 

@@ -256,7 +256,7 @@ def test_an_address_that_is_not_ours_is_told_with_its_section() -> None:
     async def check() -> None:
         with socket.create_server((HOST, 0)) as taken:
             face = ReaderFace("top", scanner(port=taken.getsockname()[1]))
-            with pytest.raises(OSError, match=r"reader top cannot be emulated at .*\[scanner.top\]"):
+            with pytest.raises(OSError, match=r"\[scanner.top\] [0-9.:]+ is in use"):
                 await face.run()
 
     run(check())
@@ -344,7 +344,7 @@ def test_a_reader_that_cannot_listen_is_told_by_the_line() -> None:
             heads = heads_of(scanner(port=taken.getsockname()[1]))
             heads.poll()
             await asyncio.wait(heads._tasks)
-            with pytest.raises(OSError, match="cannot be emulated"):
+            with pytest.raises(OSError, match=r"\[scanner.head0\] [0-9.:]+ is in use"):
                 heads.poll()
             heads.close()
 
