@@ -6,9 +6,9 @@ of them; any other posts its scans to the daemon itself.
 Telegrams take real time, which is `rate` times as long on a site's clock that goes faster: readings find
 their items as long as window_ms / rate is more than the machine is late. On two quiet cores 5 ms were
 enough, by id as by order (all of 764 at rate 30 and 150 ms); on two busy ones they lost 11 of 319 by order,
-and 12.5 ms beside them none: what leaves less than that is told by `haste`. By id the PLC's report has to come
-before the reading, too: 15 ms for travel_ms / rate lost 14 of 262 there. No figure is enough for any
-machine: once, while other programs kept both cores, the emulator alone was late by 250 ms.
+and 12.5 ms beside them none of 116: what leaves less than that is told by `haste`. By id the PLC's report
+has to come before the reading, too: 15 ms for travel_ms / rate lost 14 of 262 there. No figure is enough
+for any machine: on busier cores 12.5 ms lost 5 of 204, and once the emulator alone was late by 250 ms.
 """
 
 from __future__ import annotations
