@@ -78,7 +78,7 @@ clock_option = click.option(
     default="",
     metavar="TEXT",
     callback=_ticking,
-    help="START,RATE,ANCHOR_NS: a scaled clock shared by all processes.",
+    help="START,RATE,ANCHOR_NS: a scaled clock shared by all processes, for trials; a real plant leaves it out.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 

@@ -1,4 +1,4 @@
-"""A new site: the Wushan model site's tables and settings, a day of faults to try, and the service that runs it.
+"""A new site: the Wushan model site's tables and settings, a day of faults to try, and the services that run it.
 
 All of it goes into a folder of its own.
 """
@@ -11,7 +11,7 @@ RULES: Final = Path(__file__).parent.parent / "rules"
 SETTINGS: Final = "site.toml"
 FAULTS: Final = "faults.toml"
 
-_UNIT: Final = """\
+_DAEMON: Final = """\
 # Copy to /etc/systemd/system/hub-sorter.service, then: systemctl enable --now hub-sorter
 [Unit]
 Description=Hub Sorter: the daemon of {folder}
@@ -37,6 +37,26 @@ LimitNOFILE=65536
 [Install]
 WantedBy=multi-user.target
 """
+_ADAPTER: Final = """\
+# Where [plc] sections name the PLCs: copy to /etc/systemd/system/plc-adapter.service,
+# then: systemctl enable --now plc-adapter
+[Unit]
+Description=Hub Sorter: the PLCs and readers of {folder}
+After=network.target hub-sorter.service
+
+[Service]
+ExecStart={command} run --site {folder}
+Restart=always
+RestartSec=0.5
+RestartPreventExitStatus=2
+ProtectSystem=strict
+PrivateTmp=yes
+NoNewPrivileges=yes
+LimitNOFILE=65536
+
+[Install]
+WantedBy=multi-user.target
+"""
 
 
 class FolderInUse(Exception):
@@ -46,7 +66,7 @@ class FolderInUse(Exception):
 def make_site(folder: Path, command: str) -> list[Path]:
     """Write a new site into an empty or missing folder and return what was written.
 
-    `command` is the path of the `sorter` program that the service shall start.
+    `command` is the path of the `sorter` program that the service shall start; `plc-adapter` lies beside it.
     Raises FolderInUse when the folder holds anything.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -55,6 +75,11 @@ def make_site(folder: Path, command: str) -> list[Path]:
     tables.mkdir(parents=True)
     written = [shutil.copy(source, tables) for source in sorted(RULES.iterdir()) if source.suffix in {".csv", ".md"}]
     written += [shutil.copy(RULES / name, folder) for name in (SETTINGS, FAULTS)]
-    unit = folder / "hub-sorter.service"
-    unit.write_text(_UNIT.format(folder=folder.resolve(), command=command), encoding="utf-8")
-    return [Path(path) for path in written] + [unit]
+    adapter = Path(command).with_name("plc-adapter")
+    units = {
+        folder / "hub-sorter.service": _DAEMON.format(folder=folder.resolve(), command=command),
+        folder / "plc-adapter.service": _ADAPTER.format(folder=folder.resolve(), command=adapter),
+    }
+    for path, text in units.items():
+        path.write_text(text, encoding="utf-8")
+    return [Path(path) for path in written] + list(units)

@@ -77,7 +77,9 @@ def test_a_new_site_can_be_loaded(tmp_path: Path) -> None:
     assert list(site.lines) == ["L1", "L2"]
     unit = (tmp_path / "hub" / "hub-sorter.service").read_text(encoding="utf-8")
     assert "\nExecStart=/opt/sorter run --site /" in unit
-    wanted = {"rules.csv", "chutes.csv", "site.toml", "faults.toml", "hub-sorter.service"}
+    adapter = (tmp_path / "hub" / "plc-adapter.service").read_text(encoding="utf-8")
+    assert "\nExecStart=/opt/plc-adapter run --site /" in adapter
+    wanted = {"rules.csv", "chutes.csv", "site.toml", "faults.toml", "hub-sorter.service", "plc-adapter.service"}
     assert wanted <= {path.name for path in written}
 
 
