@@ -24,6 +24,7 @@ from snap7.async_client import AsyncClient
 from bench.measure import Result, hash_of, median_ratio, three_digits
 from bench.plc import settings
 from bench.site import NotReady, free_ports
+from plc_adapter.addresses import exchanged
 from plc_adapter.mailbox import BLOCK_BYTES, BLOCK_WORDS
 from plc_adapter.runner import Message, Runner, drive
 from plc_adapter.service import port_of
@@ -142,7 +143,7 @@ async def _carry(plc: Plc, seconds: float, carried: Carried) -> None:
     runner = Runner("bench", lambda _boot, first: Immediate(clock, first - 1, carried.drops), word_order=plc.word_order)
     began_s = time.perf_counter()
     asyncio.get_running_loop().call_later(seconds, stop.set)
-    await drive(runner, port_of(plc), clock, plc.poll_ns, stop)
+    await drive(runner, port_of(plc), port_of(exchanged(plc)), clock, poll_ns=plc.poll_ns, stop=stop)
     took_s = time.perf_counter() - began_s
     carried.exchanges_per_s.append(runner.counts.exchanges / took_s)
     carried.laden.append(runner.counts.laden / runner.counts.exchanges)

@@ -31,6 +31,7 @@ from plc_adapter.mailbox import RING
 from plc_adapter.scanner.link import UNTRIED, Link, Turnstile
 from plc_adapter.scanner.listening import Heard, heard, unended
 from plc_adapter.scanner.settings import Scanner
+from plc_adapter.scanner.telegram import Units
 from sorter.clock import Clock
 
 FAILURE: Final = 1
@@ -168,12 +169,13 @@ def scanner(*, folder: Path, names: tuple[str, ...], listen: bool, as_json: bool
     """
     site = _load(folder)
     readers = {name: reader for line in site.scanners.values() for name, reader in line.items()}
-    if not readers:
-        click.echo('there is no [scanner.NAME] section; add one such as [scanner.top] with line = "L1"', err=True)
-        sys.exit(FAILURE if listen else 0)
     unknown = [name for name in names if name not in readers]
     if unknown:
-        raise click.BadParameter(f"{unknown[0]} has no [scanner.{unknown[0]}]; there are: {', '.join(readers)}")
+        there = ", ".join(readers) or "none"
+        raise click.BadParameter(f"{unknown[0]} has no [scanner.{unknown[0]}]; there are: {there}")
+    if not readers and (listen or not as_json):
+        click.echo('there is no [scanner.NAME] section; add one such as [scanner.top] with line = "L1"', err=True)
+        sys.exit(FAILURE if listen else 0)
     chosen = {name: reader for name, reader in readers.items() if not names or name in names}
     if listen:
         asyncio.run(_listen(chosen, as_json=as_json))
@@ -235,13 +237,14 @@ async def _listen(readers: dict[str, Scanner], *, as_json: bool) -> None:
     """Show what readers send until a signal; one that cannot be listened for is told, and the others are heard."""
     stop = _stopped_by_signal()
     unheard: list[str] = []
+    units = {name: Units() for name in readers}
 
     def show(name: str, told: Heard) -> None:
         shown = {"reader": name, "raw": told.raw, "meaning": told.meaning}
         click.echo(json.dumps(shown, ensure_ascii=False) if as_json else "  ".join(shown.values()))
 
     def hear(name: str, reader: Scanner, telegram: bytes) -> bytes | None:
-        told = heard(telegram, reader, links[name].unended.last)
+        told = heard(telegram, reader, links[name].unended.last, units[name])
         show(name, told)
         return told.answer
 

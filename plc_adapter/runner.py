@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, Literal, NamedTuple, Protocol
@@ -34,7 +35,8 @@ FILL_MAX: Final = 1 << 16  # numbers that nobody will send; beyond that a new bo
 FILL_AT_ONCE: Final = 256  # of them at a time: other lines wait for it
 NS_PER_MS: Final = 1_000_000
 RETRY_S: Final = 0.1  # between attempts to reach a PLC
-STAND_BY_S: Final = 30.0  # until it tries again for a PLC that another adapter drives
+RIVAL_SILENT_S: Final = 1.0  # an adapter writes far more often: after that nobody drives the PLC
+STAND_BY_S: Final = 30.0  # the same, where nobody can see whether another adapter writes
 PAUSE_S: Final = 0.0015  # between looks for diverts
 PAUSES_MIN: Final = 2  # between exchanges that had little to carry
 FLUSH_S: Final = 2.0  # how long a stopping adapter waits for the daemon's disk
@@ -146,7 +148,7 @@ class Runner:
         self.host = HostSide(word_order)
         self.counts = Counts()
         self.error = ""  # why the PLC is away; empty when it is not
-        self.ousted = False  # another adapter drives the line: stand by before the next exchange
+        self.ousted = False  # another adapter drives the line: no exchange until `come_back`
         self.refusals: deque[Refuse] = deque(maxlen=16)
         self._open_wire = open_wire
         self._tracker = tracker
@@ -194,7 +196,9 @@ class Runner:
         return self._carried >= HOLD or (bool(self._diverts) and self.host.room > 0 and not self._silent)
 
     def step(self, now_ns: int, exchange: Callable[[bytes], bytes]) -> bool:
-        """One whole round without an event loop; whether the PLC was reached."""
+        """One whole round without an event loop, and without standing by; whether the PLC was reached."""
+        if self.ousted:
+            self.come_back()
         try:
             self.take(exchange(self.out(now_ns)), now_ns)
         except PortError as error:
@@ -207,7 +211,6 @@ class Runner:
     def out(self, now_ns: int) -> bytes:
         """The block to write to the PLC now, with what the last `talk` brought."""
         self._now_ns = now_ns
-        self.ousted = False
         self._acknowledge()
         self._carried = self._give(now_ns)
         return self.host.block(now_ns, HostState.DECIDING if self.deciding else HostState.AWAY)
@@ -273,13 +276,18 @@ class Runner:
 
     def _give_way(self) -> None:
         """Let go of the line as an adapter that ended would: what is not on disk is the other's to tell."""
-        self.ousted = self._returns = True
-        self.host.forget()
+        self.ousted = True
         self._reads.clear()
         self._diverts.clear()
         self._start = Start(0, 0)
         self._settled = False
         self.close()
+
+    def come_back(self) -> None:
+        """Meet the PLC anew: nobody else drives it now. What came meanwhile is not known here."""
+        self.ousted = False
+        self._returns = True
+        self.host.forget()
 
     def talk(self) -> None:
         """Bring the wire up to date: what was read goes out, diverts come in."""
@@ -414,20 +422,22 @@ class Runner:
         return Ping(seq=number)
 
 
-async def drive(runner: Runner, port: Port, clock: Clock, poll_ns: int, stop: asyncio.Event) -> None:
+async def drive(runner: Runner, port: Port, orders: Port, clock: Clock, *, poll_ns: int, stop: asyncio.Event) -> None:
     """Exchange with the PLC until `stop` is set, then wait for the daemon's disk.
 
-    What to do is decided above; this waits: `poll_ns` of site time when there is nothing to do,
-    PAUSE_S when a divert has come, and not at all while there is traffic.
+    `orders` reads the block that adapters write, to see whether one does. What to do is decided above; this
+    waits: `poll_ns` of site time when there is nothing to do, PAUSE_S when a divert has come, and not at all
+    while there is traffic.
     """
     task = asyncio.current_task()
     pauses = max(round(clock.real_s(poll_ns) / PAUSE_S), PAUSES_MIN)
     while not stop.is_set():
         if runner.ousted:
             await port.close()
-            await _stand_by(stop)
+            await _stand_by(orders, stop)
             if stop.is_set():
                 break
+            runner.come_back()
         reached = await _round(runner, port, clock)
         if task is not None and task.cancelling():
             raise asyncio.CancelledError  # which asyncio.wait_for of 3.11 loses when the answer comes with it
@@ -443,11 +453,22 @@ async def drive(runner: Runner, port: Port, clock: Clock, poll_ns: int, stop: as
     runner.close()
 
 
-async def _stand_by(stop: asyncio.Event) -> None:
-    for _ in range(round(STAND_BY_S / RETRY_S)):
-        if stop.is_set():
-            return
+async def _stand_by(orders: Port, stop: asyncio.Event) -> None:
+    """Until no adapter writes to the PLC any more."""
+    written, since_s = b"", time.monotonic()
+    while not stop.is_set():
         await asyncio.sleep(RETRY_S)
+        patience_s = RIVAL_SILENT_S
+        try:
+            await orders.connect()
+            block = await orders.read()
+        except PortError:
+            block, patience_s = written, STAND_BY_S
+        if block != written:  # each write is a heartbeat
+            written, since_s = block, time.monotonic()
+        elif time.monotonic() - since_s >= patience_s:
+            break
+    await orders.close()
 
 
 async def _round(runner: Runner, port: Port, clock: Clock) -> bool:
@@ -456,7 +477,10 @@ async def _round(runner: Runner, port: Port, clock: Clock) -> bool:
         exchange = asyncio.create_task(port.exchange(runner.out(clock.now_ns())))
         await asyncio.sleep(0)  # the request is on its way: talk while the PLC answers
         runner.talk()
-        runner.take(await exchange, clock.now_ns())
+        answer = await exchange
+        if runner.ousted:
+            return False
+        runner.take(answer, clock.now_ns())
     except PortError as error:
         runner.failed(error, clock.now_ns())
         runner.talk()

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from plc_adapter.addresses import exchanged
 from plc_adapter.mailbox import SILENT_NS
 from plc_adapter.modbus import ModbusPort
 from plc_adapter.opcua import OpcUaPort
@@ -62,6 +63,7 @@ class Line(NamedTuple):
 
     runner: Runner
     port: Port
+    orders: Port  # reads the block that adapters write
     poll_ns: int
     daemon: str  # its address
     readers: Readers | None  # None: its scanners speak to the daemon themselves
@@ -112,7 +114,7 @@ def _line(site: Site, name: str, plc: Plc, clock: Clock, turnstile: Turnstile) -
     readers = _readers(site, name, clock, turnstile) if name in site.scanners else None
     tracker = readers.gateway if readers else None
     runner = Runner(name, open_wire, word_order=plc.word_order, silent_ns=silent_ns, tracker=tracker)
-    return Line(runner, port_of(plc), plc.poll_ns, site.wire.devices, readers)
+    return Line(runner, port_of(plc), port_of(exchanged(plc)), plc.poll_ns, site.wire.devices, readers)
 
 
 def _readers(site: Site, name: str, clock: Clock, turnstile: Turnstile) -> Readers:
@@ -128,6 +130,7 @@ def _readers(site: Site, name: str, clock: Clock, turnstile: Turnstile) -> Reade
             lambda telegram: gateway.telegram(head, telegram, clock.now_ns()),
             lambda _came: gateway.distrust(clock.now_ns()),
             turnstile,
+            held=lambda seconds: gateway.held(round(seconds / clock.real_s(1)), clock.now_ns()),
         )
 
     return Readers(gateway, {head: link(head, scanner) for head, scanner in heads.items()}, wire)
@@ -155,7 +158,7 @@ async def run(lines: list[Line], clock: Clock, stop: asyncio.Event, tell: Tell) 
     try:
         async with asyncio.TaskGroup() as group:
             for line in lines:
-                group.create_task(drive(line.runner, line.port, clock, line.poll_ns, stop))
+                group.create_task(drive(line.runner, line.port, line.orders, clock, poll_ns=line.poll_ns, stop=stop))
                 if line.readers:
                     group.create_task(_read(line.readers, clock, stop))
                     for name, link in line.readers.links.items():
@@ -294,7 +297,8 @@ class SeenReader:
         """Tell of bytes that end no telegram, again when they look like another framing or after a telegram."""
         waited_s = came.waited_s(asyncio.get_running_loop().time())
         if not waited_s:
-            self._framings.pop(name, None)
+            if came.last:  # else its connection is gone, and nothing has changed
+                self._framings.pop(name, None)
         elif waited_s >= UNENDED_S and (name not in self._framings or self._framings[name] != came.looks_like):
             self._framings[name] = came.looks_like
             do = f"stop this and look: plc-adapter scanner --listen --name {name}"

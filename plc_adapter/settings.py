@@ -210,7 +210,7 @@ def _read(section: Any, name: str, kind: type[msgspec.Struct], faults: list[str]
 def _plc(section: Any, line: str, faults: list[str]) -> Plc | None:
     """A line's PLC; None where `faults` got why there is none."""
     dialect = section.get("dialect", "modbus") if isinstance(section, dict) else "modbus"
-    if dialect not in DIALECTS:
+    if not isinstance(dialect, str) or dialect not in DIALECTS:
         faults.append(f'dialect: "{dialect}" is none of {", ".join(DIALECTS)}')
         return None
     values = _read(section, f"plc.{line}", DIALECTS[dialect], faults)

@@ -7,6 +7,7 @@ the history alone; the daemon is told, and a daemon that is down reads the same 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -29,6 +30,8 @@ from sorter.rulebook.tables import Sheet
 from sorter.rulebook.trial.diff import Change, row_changes
 from sorter.site import Site
 from sorter.wire.control import CommandRefused, Control
+
+log = logging.getLogger("sorter.publishing")
 
 PART_BYTES: Final = 16 << 10  # unpacked in a fifth of a millisecond
 TRIES: Final = 5  # another may publish in between
@@ -65,6 +68,10 @@ _BUSY: Final = Sentence(
 _NOT_TAKEN: Final = Sentence(
     "方案 {version} 已记录，但分拣程序没有启用它：{why}",
     "plan {version} is noted, but the daemon did not put it in force: {why}",
+)
+_UNFIT: Final = Sentence(
+    "已记入历史；但方案 {version} 不符合现在的 site.toml，没有交给分拣程序：{fault}",
+    "noted in the history; but plan {version} does not fit site.toml and was not handed to the daemon: {fault}",
 )
 _NO_ACT: Final = Sentence("历史里没有第{number}号", "the history has no number {number}")
 _NO_EARLIER: Final = Sentence("没有更早的方案可以恢复", "there is no earlier plan to go back to")
@@ -188,13 +195,14 @@ def cancel(site: Site, number: int, order: Order) -> Act:
 def rollback(site: Site, order: Order, beginning: str = "", names: Names | None = None) -> Act:
     """Put a plan in force again that has been so before, by default the last other one. Needs no second person.
 
+    It sorted before: chutes that are not where site.toml has them are told in the log, and hold nothing up.
     Raises NotAllowed, NoVersion, Rejected, HistoryDamaged; then nothing is noted.
     """
 
     def act(acts: list[Act], now_ns: int) -> Act:
         known = history.sorted_by(acts, now_ns, site.utc_offset_ns)
         name = versions.find(known, beginning) if beginning else _before(site, acts, now_ns)
-        compile_plan(fitting(site, name).checked, names)
+        compile_plan(tolerated(site, name).checked, names)
         return _act(Deed.ROLLBACK, name, order)
 
     return history.append(site.plans, order.clock, act)
@@ -231,7 +239,7 @@ def opening(site: Site, now_ns: int, *, is_new: bool) -> Due:
 def in_force(site: Site, now_ns: int) -> Due:
     """What sorts at a moment. Raises NotAllowed when nothing is in force, NoVersion, HistoryDamaged, Rejected."""
     acts, force = _acts_and_force(site, now_ns)
-    return Due(fitting(site, force.version), Turn(acts[-1].t_ns, force.from_ns))
+    return Due(tolerated(site, force.version), Turn(acts[-1].t_ns, force.from_ns))
 
 
 def _acts_and_force(site: Site, now_ns: int) -> tuple[list[Act], Force]:
@@ -265,10 +273,23 @@ def stored(site: Site, name: str) -> Wanted:
 
 
 def fitting(site: Site, name: str) -> Wanted:
-    """As `stored`, of what is to sort: its chutes are where the lines of site.toml have theirs."""
+    """As `stored`, of what is to sort for the first time: its chutes are where the lines of site.toml have theirs."""
     wanted = stored(site, name)
     if faults := misplaced(wanted.checked.chutes, site.places_mm):
         raise Rejected(faults)
+    return wanted
+
+
+def tolerated(site: Site, name: str) -> Wanted:
+    """As `stored`, of what was published: a belt does not stop because its chutes were measured otherwise since."""
+    wanted = stored(site, name)
+    if faults := misplaced(wanted.checked.chutes, site.places_mm):
+        log.error(
+            "plan %s is used, but these chutes are not where site.toml has them; "
+            "correct site.toml, or the tables and publish them:\n%s",
+            name[:12],
+            Rejected(faults),
+        )
     return wanted
 
 
@@ -319,10 +340,19 @@ class Settled(NamedTuple):
 
 
 def settle(site: Site, now_ns: int, daemon: Control | None) -> Settled:
-    """Bring what the history calls for to the daemon, if there is one. Raises as in_force and hand_over."""
+    """Bring what the history calls for to the daemon, if there is one. Raises NoVersion, and as hand_over.
+
+    What was done is in the history already: of a plan that cannot be handed over NotTaken says so.
+    """
     acts = history.read(site.plans)
     sorts = history.in_force(acts, now_ns, site.utc_offset_ns)
-    plan = hand_over(daemon, in_force(site, now_ns)) if daemon and sorts else None
+    plan = None
+    if daemon and sorts:
+        read = stored if sorts.number == acts[-1].number else tolerated  # the act itself has told of its plan
+        try:
+            plan = hand_over(daemon, Due(read(site, sorts.version), Turn(acts[-1].t_ns, sorts.from_ns)))
+        except Rejected as error:
+            raise NotTaken(_UNFIT.about(version=sorts.version[:12], fault=error.errors[0].said)) from error
     return Settled(sorts, plan, history.next_change(acts, now_ns, site.utc_offset_ns))
 
 

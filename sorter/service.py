@@ -118,7 +118,12 @@ def _plan_for(site: Site, standing: Standing, now_ns: int) -> tuple[SortPlan, Tu
     except (Rejected, Declined, OSError) as error:
         if last is None:
             raise
-        log.error("sorting goes on by plan %s, because the one in force is refused:\n%s", last.version[:12], error)
+        log.error(
+            "sorting goes on by plan %s and with the lines' figures that it was made for, not those of site.toml, "
+            "because the one in force is refused:\n%s",
+            last.version[:12],
+            error,
+        )
         return last, Turn(0, 0)
 
 

@@ -120,8 +120,12 @@ def _line(belt: Belt) -> Line:
 
 
 def _places_mm(belt: Belt) -> range:
-    """From the first divert, before which a decision need not be made, to where the belt comes round or ends."""
-    return range(round(belt.scanner_to_divert_m * MM_PER_M), round(belt.lap_m * MM_PER_M) + 1)
+    """From the first divert, before which a decision need not be made, to the belt's end, or before a loop comes round.
+
+    Empty where `lap_m` leaves none: that is told of the chutes there.
+    """
+    last_mm = round(belt.lap_m * MM_PER_M) - (belt.kind == LOOP)
+    return range(round(belt.scanner_to_divert_m * MM_PER_M), last_mm + 1)
 
 
 def _window_ns(belt: Belt) -> int:
@@ -152,11 +156,6 @@ def _belt_faults(name: str, belt: Belt) -> list[str]:
         for key in ("speed_m_s", "lap_m", "scanner_to_divert_m", "timeout_s")
         if not 0 < getattr(belt, key) < 100_000
     ]
-    if not faults and belt.scanner_to_divert_m > belt.lap_m:
-        faults.append(
-            f"scanner_to_divert_m: {belt.scanner_to_divert_m} is more than lap_m, {belt.lap_m}: no chute has a place; "
-            "measure both from the scanner on"
-        )
     if not 0 < len(name.encode()) <= limits.NAME_TEXT_MAX:
         faults.append(f"the name is longer than {limits.NAME_TEXT_MAX} bytes; shorten it")
     if not 0 <= belt.max_laps <= limits.LAPS_MAX:

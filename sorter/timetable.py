@@ -15,7 +15,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from sorter.publishing import Due, Turn, Wanted, fitting, give_way, hand_over
+from sorter.publishing import Due, Turn, Wanted, give_way, hand_over, tolerated
 from sorter.reasons import Declined
 from sorter.rulebook import Rejected
 from sorter.rulebook.compile import version
@@ -42,6 +42,7 @@ class Timetable:
         self._acts: list[Act] = []
         self._read: dict[str, Wanted] = {}  # by version
         self._told = ""
+        self._unread = 0  # number of the coming act whose rule set could not be read ahead
         self._called_for: Force | None = None  # at the last look: whoever publishes hands over himself, and sooner
 
     def look(self) -> float:
@@ -67,8 +68,18 @@ class Timetable:
         acts, offset_ns = self._history(), self._site.utc_offset_ns
         coming = history.next_change(acts, now_ns, offset_ns)
         if coming and coming.from_ns - now_ns < AHEAD_NS:
-            self._wanted(coming.version)  # so that it need not be read when its time has come
+            self._read_ahead(coming)
         return history.in_force(acts, now_ns, offset_ns)
+
+    def _read_ahead(self, coming: Force) -> None:
+        """So that it need not be read when its time has come; what sorts until then is not held up by it."""
+        if coming.number == self._unread:
+            return
+        try:
+            self._wanted(coming.version)
+        except (Declined, Rejected, OSError) as error:
+            self._unread = coming.number
+            log.error("plan %s, which is the next to take force, cannot be used: %s", coming.version[:12], error)
 
     def _hand_over(self, daemon: Control, force: Force, running: str) -> None:
         wanted = self._wanted(force.version)
@@ -86,7 +97,7 @@ class Timetable:
         if name not in self._read:
             while len(self._read) >= READ_MAX:
                 del self._read[next(iter(self._read))]
-            self._read[name] = fitting(self._site, name)
+            self._read[name] = tolerated(self._site, name)
         return self._read[name]
 
     def _tell(self, message: str) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 
 from plc_adapter.scanner.pairing import UNUSED, Paired, Tracking, Travel, pairing
 from plc_adapter.scanner.settings import Scanner
-from plc_adapter.scanner.telegram import Heartbeat, Nonsense, read
+from plc_adapter.scanner.telegram import Heartbeat, Nonsense, Units, read
 from plc_adapter.scanner.tunnel import Merged, Tunnel
 from sorter.wire.frames import Scan
 from sorter.wire.session import OutboxFull
@@ -29,6 +29,7 @@ class Gateway:
         self.counts: Counter[str] = Counter()  # telegrams, heartbeats, nonsense, unmeasured, scans, unposted
         self._complaints: Counter[str] = Counter()  # sentence -> telegrams, since it was last told
         self._heads = heads
+        self._units = {head: Units() for head in heads}
         self._post = post
         self._tracking = tracking
         self._tunnel = Tunnel(tuple(heads), tracking.merge_ns)
@@ -50,7 +51,7 @@ class Gateway:
     def telegram(self, head: str, telegram: bytes, now_ns: int) -> bytes | None:
         """A head sent a whole telegram; returns what to answer, b"" for nothing, None: it was not understood."""
         self.counts["telegrams"] += 1
-        said = read(telegram, self._heads[head])
+        said = read(telegram, self._heads[head], self._units[head])
         if isinstance(said, Heartbeat):
             self.counts["heartbeats"] += 1
             return self._heads[head].heartbeat_reply.encode()
@@ -75,6 +76,11 @@ class Gateway:
     def distrust(self, now_ns: int) -> None:
         """A reader or the PLC was away: what comes may be old."""
         self._pairing.distrust(now_ns)
+
+    def held(self, for_ns: int, now_ns: int) -> None:
+        """What a reader says now may have come so long ago: too long for a window, and its order is not known."""
+        if for_ns > self._tracking.window_ns // 2:
+            self._pairing.distrust(now_ns)
 
     def missed(self, now_ns: int) -> None:
         """Reports of the PLC are missing: what is on the belt is not all known."""

@@ -3,13 +3,15 @@
 Whoever is at the other end may send anything at any speed and read nothing: a connection costs some
 hundred KiB, a flood gives way to its neighbours after each telegram, nothing waits for an end that does
 not listen, and where there are too many connections the one that has been silent longest is closed.
-Who sends more than a reader does, or what nobody understands, or is new, is heard by turns: strangers
-at every port together take a small part of an adapter's time, and no reader that is understood waits.
+Who is new, sends more than a reader does, or more that nobody understands than not, is heard by turns:
+strangers at every port together take a small part of an adapter's time. A reader that is understood
+does not wait; what had to wait is told to be older than it looks, for its time is not known any more.
 """
 
 import asyncio
 import errno
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
@@ -26,6 +28,8 @@ RETRY_S: Final = 0.5  # between attempts to reach a reader
 STALE_S: Final = 1.0  # a telegram that has not ended by then never will
 SERVED_MAX: Final = 4  # connections at once: a reader that comes back may find its old one still open
 TURN_S: Final = 0.005  # between two turns; what is heard in one costs about 1.5 ms
+STRANGE: Final = 4  # of STRANGE_MAX: so strange is who is new, and from here on it takes turns
+STRANGE_MAX: Final = 8
 HALF_OPEN: Final = {  # such a connection is noticed in 5 s
     "TCP_KEEPIDLE": 2,  # s
     "TCP_KEEPINTVL": 1,  # s
@@ -39,18 +43,24 @@ class Turnstile:
 
     def __init__(self) -> None:
         self._passage = asyncio.Lock()
+        self._opens_s = 0.0
 
-    async def wait(self) -> None:
-        """Until it is the caller's turn; first come, first served."""
+    async def wait(self) -> float:
+        """Until it is the caller's turn, first come, first served; returns how long that was, in seconds."""
+        came_s = time.monotonic()
         async with self._passage:
-            await asyncio.sleep(TURN_S)
+            if (closed_s := self._opens_s - time.monotonic()) > 0:
+                await asyncio.sleep(closed_s)
+            self._opens_s = time.monotonic() + TURN_S
+        return time.monotonic() - came_s
 
 
 @dataclass(slots=True)
 class _Peer:
-    """Who is at the other end: the task that hears it, and the turn of its last telegram, 0: none yet."""
+    """Who is at the other end: the task that hears it, what waits, and the turn of its last telegram, 0: none yet."""
 
     talk: asyncio.Task[None]
+    unended: Unended
     turn: int = 0
 
 
@@ -58,8 +68,8 @@ class Link:
     """One reader's connection.
 
     `hear` gets each whole telegram and returns what to answer, None when it was not understood; `changed`
-    is told when there is a connection at last (True) and when there is none any more. `raw`, where given,
-    gets the bytes as they come.
+    is told when there is a connection at last (True) and when there is none any more. `held` is told before
+    telegrams that may have come up to so many seconds ago. `raw`, where given, gets the bytes as they come.
     """
 
     def __init__(
@@ -68,20 +78,32 @@ class Link:
         hear: Callable[[bytes], bytes | None],
         changed: Callable[[bool], None],
         turnstile: Turnstile,
+        *,
+        held: Callable[[float], None] = lambda _seconds: None,
         raw: Callable[[bytes], None] = lambda _data: None,
     ) -> None:
         self.error = UNTRIED  # why there is no connection; empty when there is one
         self.turned_away = 0  # connections closed for a newer one
         self.dropped_bytes = 0
         self.resyncs = 0
-        self.unended = Unended(scanner.framing, end_of(scanner.framing, scanner.end.encode()))
         self._scanner = scanner
         self._hear = hear
         self._changed = changed
         self._turnstile = turnstile
+        self._held = held
         self._raw = raw
         self._turns = count(1)
         self._peers: dict[asyncio.StreamWriter, _Peer] = {}
+        self._heard: _Peer | None = None  # whose telegram `hear` is told
+
+    @property
+    def unended(self) -> Unended:
+        """What ends no telegram at the connection that `hear` is told of, else at the one where it waits longest."""
+        if self._heard:
+            return self._heard.unended
+        peers = self._peers.values()
+        longest = max(peers, key=lambda peer: (peer.unended.waited_s(_now_s()), peer.turn), default=None)
+        return longest.unended if longest else self._nothing_unended()
 
     @property
     def peers(self) -> int:
@@ -148,7 +170,7 @@ class Link:
             silent.transport.abort()
             self.turned_away += 1
         _notice_half_open(writer)
-        self._peers[writer] = _Peer(talk)
+        self._peers[writer] = _Peer(talk, self._nothing_unended())
         self.error = ""
         if len(self._peers) == 1:
             self._changed(True)
@@ -181,12 +203,13 @@ class Link:
             self._changed(False)
 
     async def _hear_all(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, framer: Framer) -> None:
+        peer = self._peers[writer]
         idle_s = self._scanner.idle_ms / 1000
         silent_s = STALE_S
-        trusted = False
+        by_turns = self._scanner.framing != "idle"  # there the silence between two telegrams is all that parts them
+        strange = STRANGE
         while True:
-            if not trusted:
-                await self._turnstile.wait()
+            waited_s = await self._turnstile.wait() if by_turns and strange >= STRANGE else 0.0
             try:
                 async with asyncio.timeout(idle_s if silent_s < STALE_S else None):
                     data = await reader.read(PIECE_BYTES)
@@ -200,23 +223,42 @@ class Link:
                     return
                 silent_s = 0.0
                 self._raw(data)
-                self.unended.came(data, asyncio.get_running_loop().time())
+                peer.unended.came(data, _now_s())
                 resyncs = framer.resyncs
                 telegrams = framer.feed(data)
-                trusted = len(data) < PIECE_BYTES and framer.resyncs == resyncs
+                strange += framer.resyncs - resyncs
+                if waited_s and telegrams:
+                    self._held(waited_s)
             for telegram in telegrams:
-                self._peers[writer].turn = next(self._turns)
-                self.unended.ended(telegram)
-                answer = self._hear(telegram)
-                trusted = trusted and answer is not None
+                answer = self._tell(peer, telegram)
+                strange = min(max(strange + (1 if answer is None else -2), 0), STRANGE_MAX)
                 _say(writer, answer or b"")
                 await asyncio.sleep(0)
+            if len(data) >= PIECE_BYTES:
+                strange = STRANGE_MAX
             await asyncio.sleep(0)
+
+    def _tell(self, peer: _Peer, telegram: bytes) -> bytes | None:
+        peer.turn = next(self._turns)
+        peer.unended.ended(telegram)
+        self._heard = peer
+        try:
+            return self._hear(telegram)
+        finally:
+            self._heard = None
+
+    def _nothing_unended(self) -> Unended:
+        scanner = self._scanner
+        return Unended(scanner.framing, end_of(scanner.framing, scanner.end.encode()), scanner.start.encode())
 
     async def _beat(self, writer: asyncio.StreamWriter) -> None:
         while True:
             await asyncio.sleep(self._scanner.heartbeat_every_s)
             _say(writer, self._scanner.heartbeat_send.encode())
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _unheard(scanner: Scanner, error: OSError) -> str:

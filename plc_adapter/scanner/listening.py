@@ -6,7 +6,7 @@ This is for a screen, not for a log: it shows codes.
 from typing import Final, NamedTuple
 
 from plc_adapter.scanner.settings import Scanner
-from plc_adapter.scanner.telegram import Heartbeat, Nonsense, Reading, read
+from plc_adapter.scanner.telegram import Heartbeat, Nonsense, Reading, Units, read
 from plc_adapter.scanner.unended import Unended
 
 UNENDED_S: Final = 1.0  # without an end of telegram, and what came is shown all the same
@@ -21,9 +21,9 @@ class Heard(NamedTuple):
     answer: bytes | None  # what the reader expects back; b"": nothing; None: it was not understood
 
 
-def heard(telegram: bytes, scanner: Scanner, raw: bytes) -> Heard:
+def heard(telegram: bytes, scanner: Scanner, raw: bytes, units: Units) -> Heard:
     """What a whole telegram of this reader, of which `raw` came, looks like and means."""
-    said = read(telegram, scanner)
+    said = read(telegram, scanner, units)
     return Heard(_escaped(raw), _meaning(said), _answer(said, scanner))
 
 

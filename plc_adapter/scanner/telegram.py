@@ -3,7 +3,7 @@
 Nothing here raises and nothing is guessed: a field that is not what the settings say makes the
 whole telegram nonsense, because then the other fields may stand in the wrong place as well. Only a
 number that no parcel can have is the scale's or the frame's own fault, and one that may be of another
-unit is the settings': then it is not measured.
+unit is the settings', until the reader has shown its unit: then it is not measured.
 
 Text is UTF-8, else GB18030, else Latin-1. A code becomes a waybill's by nothing but full-width
 forms, small letters and what stands around it: a damaged byte stays in its code as a character
@@ -49,8 +49,32 @@ class Nonsense(NamedTuple):
     words: str
 
 
-def read(telegram: bytes, scanner: Scanner) -> Reading | Heartbeat | Nonsense:
-    """What a whole telegram of this reader says. Never raises."""
+class Units:
+    """What one reader has shown of its units; it starts with nothing and lasts as long as its settings.
+
+    A bare number that is written with a point may be of a larger unit than is set, until one comes that
+    no parcel has in the larger unit: from then on nothing of that unit is doubted.
+    """
+
+    def __init__(self) -> None:
+        self._shown: set[str] = set()
+
+    def doubts(self, unit: str, said: list[str]) -> bool:
+        """Whether a parcel's numbers may be of a larger unit than "g" or "mm"; kg and cm are never doubted."""
+        if unit not in _LARGE or unit in self._shown or not all(_BARE.fullmatch(each) for each in said):
+            return False
+        large, most = _LARGE[unit]
+        values = [float(each) for each in said]
+        if not min(values) or max(values) > most:
+            return False
+        if max(values) >= large:
+            self._shown.add(unit)
+            return False
+        return any("." in each for each in said)
+
+
+def read(telegram: bytes, scanner: Scanner, units: Units | None = None) -> Reading | Heartbeat | Nonsense:
+    """What a whole telegram of this reader says, whose `units` it may show; None: its first one. Never raises."""
     if len(telegram) > TELEGRAM_BYTES_MAX:
         return Nonsense(f"{len(telegram)} bytes in one telegram, the most is {TELEGRAM_BYTES_MAX}; is framing right?")
     text, garbled = _text(telegram)
@@ -61,7 +85,8 @@ def read(telegram: bytes, scanner: Scanner) -> Reading | Heartbeat | Nonsense:
             return Heartbeat(said)
         if _is_one_of(said, scanner.complaints):
             return Nonsense("the reader refuses a command of ours; look at hello, goodbye and the reader's manual")
-        return _reading(_from_text(text, scanner) if found is None else found, scanner, garbled=garbled)
+        found = _from_text(text, scanner) if found is None else found
+        return _undoubted(_reading(found, scanner, garbled=garbled), found, scanner, units or Units())
     except _Wrong as wrong:
         return Nonsense(str(wrong))
 
@@ -132,7 +157,7 @@ def _word(value: Any, place: str) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if isinstance(value, float):
-        return format(value, "f")
+        return _ZEROS.sub("", format(value, "f"))  # keeps the point, which says how it was written
     raise _Wrong(f"{place}: this is neither a text nor a number; correct fields")
 
 
@@ -224,11 +249,7 @@ def _is_one_of(said: str, patterns: tuple[str, ...]) -> bool:
 
 def _weight_g(found: _Found, scanner: Scanner, absurd: list[str]) -> int:
     grams = 1000 if scanner.weight_unit == "kg" else 1
-    weight_g = _measure(found, "weight", scanner.weight_unit, grams, limits.WEIGHT_MAX_G, absurd=absurd)
-    if scanner.weight_unit == "kg" or not (said := _in_larger_unit(found, ("weight",), _PARCEL_KG)):
-        return weight_g
-    absurd.append(f'weight: {said} with unit g is left out; is it kg? write weight_unit = "kg"')
-    return 0
+    return _measure(found, "weight", scanner.weight_unit, grams, limits.WEIGHT_MAX_G, absurd=absurd)
 
 
 def _size_mm(found: _Found, scanner: Scanner, absurd: list[str]) -> tuple[int, int, int] | None:
@@ -237,24 +258,24 @@ def _size_mm(found: _Found, scanner: Scanner, absurd: list[str]) -> tuple[int, i
         _measure(found, field, scanner.length_unit, millimetres, limits.SIZE_MAX_MM, absurd=absurd)
         for field in MEASURES
     )
-    if not (length and width and height):
-        return None
-    if scanner.length_unit == "cm" or not (said := _in_larger_unit(found, MEASURES, _PARCEL_CM)):
-        return length, width, height
-    absurd.append(f'length, width, height: {said} with unit mm is left out; is it cm? write length_unit = "cm"')
-    return None
+    return (length, width, height) if length and width and height else None
 
 
-def _in_larger_unit(found: _Found, fields: tuple[str, ...], below: int) -> str:
-    """What stands there, if it looks like kg or cm: fractions, and all `below` it; "" if it does not.
-
-    Whoever weighs in grams or measures in millimetres has no use for a fraction of so few.
-    """
-    said = [_trimmed("".join(found.get(field, ()))) for field in fields]
-    if not all(_BARE.fullmatch(each) for each in said):
-        return ""
-    numbers = [float(each) for each in said]
-    return " x ".join(map(_shown, said)) if max(numbers) < below and any(each % 1 for each in numbers) else ""
+def _undoubted(reading: Reading, found: _Found, scanner: Scanner, units: Units) -> Reading:
+    """The reading without what may be of a larger unit, each told."""
+    told = [reading.unmeasured] if reading.unmeasured else []
+    for fields, unit, key, larger in (
+        (("weight",), scanner.weight_unit, "weight_unit", "kg"),
+        (MEASURES, scanner.length_unit, "length_unit", "cm"),
+    ):
+        said = [_trimmed("".join(found.get(field, ()))) for field in fields]
+        if units.doubts(unit, said):
+            reading = reading._replace(weight_g=0) if unit == "g" else reading._replace(size_mm=None)
+            told.append(
+                f"{', '.join(fields)}: {' x '.join(map(_shown, said))} with unit {unit} is left out until "
+                f'{_LARGE[unit][0]} or more comes; is it {larger}? write {key} = "{larger}"'
+            )
+    return reading._replace(unmeasured="; ".join(told))
 
 
 def _measure(found: _Found, field: str, unit: str, factor: int, most: int, *, absurd: list[str]) -> int:
@@ -334,7 +355,10 @@ _CAPITALS: Final = {char: char - 32 for char in range(ord("a"), ord("z") + 1)}
 _AIM: Final = re.compile(r"^\][A-Za-z][0-9A-Za-z]")
 _NUMBER: Final = re.compile(r"(?P<value>[+-]?\d{1,12}(?:\.\d{0,12})?)\s*(?P<unit>k?g|[cm]m)?", re.IGNORECASE | re.ASCII)
 _BARE: Final = re.compile(r"\+?\d{1,12}(\.\d{0,12})?", re.ASCII)  # a number without a unit of its own
-_PARCEL_KG: Final = 50  # few parcels weigh more
-_PARCEL_CM: Final = 100  # few sides are longer
+_ZEROS: Final = re.compile(r"(?<!\.)0+$")  # at the end of a fraction, but for its first digit
+_LARGE: Final = {
+    "g": (50, limits.WEIGHT_MAX_G),  # few parcels weigh 50 kg
+    "mm": (100, limits.SIZE_MAX_MM),  # few sides are 100 cm long
+}
 _WHOLE: Final = re.compile(r"\d{1,18}", re.ASCII)
 _SECONDS: Final = re.compile(r"\d{1,18}(\.\d{1,9})?", re.ASCII)

@@ -249,15 +249,18 @@ def misplaced(chutes: Iterable[Chute], places_mm: Mapping[str, range]) -> list[F
         places = places_mm.get(row.line)
         if places is None or row.position_mm == NO_PLACE or row.position_mm in places:
             continue
-        is_before = row.position_mm < places.start
-        said = (Mistake.PLACE_BEFORE_DIVERT if is_before else Mistake.PLACE_BEYOND_LAP).about(
-            place=metres_text(row.position_mm),
-            line=row.line,
-            least=metres_text(places.start),
-            most=metres_text(places[-1]),
-        )
-        found.append(Fault("chutes", row.at, "position", said))
+        found.append(Fault("chutes", row.at, "position", _why_misplaced(row, places)))
     return found
+
+
+def _why_misplaced(row: Chute, places: range) -> Said:
+    least = metres_text(places.start)
+    if not places:
+        return Mistake.NO_PLACES.about(line=row.line, least=least)
+    is_before = row.position_mm < places.start
+    return (Mistake.PLACE_BEFORE_DIVERT if is_before else Mistake.PLACE_BEYOND_LAP).about(
+        place=metres_text(row.position_mm), line=row.line, least=least, most=metres_text(places[-1])
+    )
 
 
 CROSSCHECKS: Final[Mapping[Callable[[Checked], list[Fault]], frozenset[str]]] = {

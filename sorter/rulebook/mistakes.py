@@ -242,8 +242,15 @@ class Mistake(Catalogue):
         ),
     )
     PLACE_BEYOND_LAP = (
-        "{place} 米超出了分拣线 {line}（lap_m = {most}）；写 {least} 到 {most}，或改正 site.toml",
-        "{place} m is beyond the end of line {line} (lap_m = {most}); write {least} to {most}, or correct site.toml",
+        "{place} 米超出了分拣线 {line}（lap_m）；写 {least} 到 {most}，或改正 site.toml",
+        "{place} m is beyond the end of line {line} (lap_m); write {least} to {most}, or correct site.toml",
+    )
+    NO_PLACES = (
+        ("{line} 线没有放格口的地方：scanner_to_divert_m = {least} 不小于 lap_m；两者都从扫描仪量起，请改正 site.toml"),
+        (
+            "line {line} has no place for a chute: scanner_to_divert_m = {least} is not below lap_m; "
+            "measure both from the scanner on, and correct site.toml"
+        ),
     )
 
     # Ranges

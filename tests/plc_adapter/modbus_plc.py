@@ -66,6 +66,6 @@ class ModbusPlc:
             self.writes += 1
             if not self.stopped:
                 self.told += self.plc.receive(from_words(values), self._now_ns())
-        elif not self.stopped:
+        elif not self.stopped and address == REPORTS_AT:
             registers[address - start : address - start + count] = to_words(self.plc.block(self._now_ns() // 1_000_000))
         return None

@@ -9,10 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
-
 from plc_adapter import runner as running
-from plc_adapter import service
 from plc_adapter.mailbox import PlcSide
 from tests.patience import PATIENCE_S, until
 from tests.plc_adapter.modbus_plc import ModbusPlc
@@ -79,97 +76,28 @@ def test_an_adapter_that_is_started_again_costs_nothing(daemon: RouterDaemon) ->
     asyncio.run(check())
 
 
-def test_two_adapters_of_one_line_take_turns_and_nothing_is_counted_twice(
-    daemon: RouterDaemon, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(running, "STAND_BY_S", 0.3)
-
+def test_of_two_adapters_the_later_drives_until_it_ends_and_the_first_goes_on(daemon: RouterDaemon) -> None:
     async def check() -> None:
         first, second = Hall(daemon), Hall(daemon)
         second.plc = first.plc
+
         await first.start()
         await first.items.bring(20)
         await second.start()
         taken_over = "another adapter has taken this PLC over"
-        while not all(any(taken_over in words for words in hall.told.words) for hall in (first, second)):
+        while not any(taken_over in words for words in first.told.words):
             await first.items.bring(5)
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(3 * running.RIVAL_SILENT_S)
+        await first.items.bring(20)
+        assert not any(taken_over in words for words in second.told.words)
+        await second.stop()
         await first.items.bring(20)
         await until(lambda: first.on_disk == list(range(1, first.items.reported + 1)))
         told = [told.item for told in first.plc.told]
         assert len(told) == len(set(told))
         await first.stop()
-        await second.stop()
         await first.plc.stop()
-
-    asyncio.run(check())
-
-
-def of_daemon(hall: Hall) -> list[str]:
-    """What was told of the daemon."""
-    return [words for words in hall.told.words if "decides" in words]
-
-
-def test_a_daemon_that_is_there_is_never_told_to_be_missing(
-    daemon: RouterDaemon, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(service, "ALONE_S", PATIENCE_S)
-
-    async def check() -> None:
-        hall = Hall(daemon)
-        await hall.start()
-        await until(lambda: bool(of_daemon(hall)))
-        await hall.stop()
-        await hall.plc.stop()
-        (words,) = of_daemon(hall)
-        assert words.startswith("info the daemon decides")
-        assert f"'daemon': '{daemon.address}'" in words
-
-    asyncio.run(check())
-
-
-def test_a_daemon_that_stays_away_is_told_with_its_address_and_so_is_its_return(
-    daemon: RouterDaemon, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(service, "WATCH_S", 0.02)
-    monkeypatch.setattr(service, "ALONE_S", PATIENCE_S)
-
-    async def check() -> None:
-        hall = Hall(daemon)
-        await hall.start()
-        await until(lambda: len(of_daemon(hall)) == 1)
-        monkeypatch.setattr(service, "ALONE_S", 0.1)
-        daemon.stop()
-        await until(lambda: len(of_daemon(hall)) == 2)
-        daemon.start()
-        await until(lambda: len(of_daemon(hall)) == 3)
-        await hall.stop()
-        await hall.plc.stop()
-        levels = [words.split(" {")[0] for words in of_daemon(hall)]
-        there = "info the daemon decides"
-        assert levels == [there, "warning no daemon decides: items run past their chutes", there]
-        assert f"'daemon': '{daemon.address}'" in of_daemon(hall)[1]
-
-    asyncio.run(check())
-
-
-def test_without_a_plc_nothing_is_said_of_the_daemon(daemon: RouterDaemon, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "WATCH_S", 0.02)
-    monkeypatch.setattr(service, "ALONE_S", 0.1)
-    daemon.stop()
-
-    async def check() -> None:
-        hall = Hall(daemon)
-        await hall.plc.start()
-        await hall.plc.stop()
-        await hall.start()
-        await until(lambda: any("the PLC is away" in words for words in hall.told.words))
-        await asyncio.sleep(0.5)
-        assert of_daemon(hall) == []
-        await hall.plc.start()
-        await until(lambda: bool(of_daemon(hall)))
-        assert "warning no daemon decides" in of_daemon(hall)[0]
-        await hall.stop()
-        await hall.plc.stop()
 
     asyncio.run(check())
 

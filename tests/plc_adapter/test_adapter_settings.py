@@ -63,6 +63,7 @@ def test_keys_are_a_folder_of_the_site(tmp_path: Path) -> None:
         ("orders_at = 2000", "orders_at = 65500", "[plc.L2] orders_at: 65500 is not a register where 80 follow"),
         ("orders_at = 2000", "orders_at = 1079", "[plc.L2] orders_at: the two blocks overlap"),
         ('"little"', '"middle"', '[plc.L2] word_order: "middle" is none of big, little'),
+        ('"modbus"', "[]", '[plc.L2] dialect: "[]" is none of modbus, s7, opcua'),
         ('"modbus"', '"profibus"', '[plc.L2] dialect: "profibus" is none of modbus, s7, opcua'),
         ('host = "10.0.0.7"', "", '[plc.L1] host: it is missing; write the PLC\'s address, such as host = "10.0.0.7"'),
         ("[plc.L1]", "[plc.L9]", "[plc.L9] there is no [line.L9]"),

@@ -360,7 +360,7 @@ def test_a_real_daemon_refuses_what_cannot_be_and_counts_the_rest(hub: Hub) -> N
             ),
         )
         stop = asyncio.Event()
-        driving = asyncio.create_task(running.drive(runner, port, Clock(), 5_000_000, stop))
+        driving = asyncio.create_task(running.drive(runner, port, port, Clock(), poll_ns=5_000_000, stop=stop))
         never, nowhere = 77, 9_999
         for kind, item, point, value in [
             (Kind.DISCHARGE, never, 101, Discharge.DROPPED),

@@ -43,7 +43,9 @@ class Hall(Items):
 
     def start(self) -> None:
         self.runner = Runner("L1", self._open_wire)
-        self._task = asyncio.create_task(drive(self.runner, self.bench.port, Clock(), POLL_NS, self._stop))
+        port = self.bench.port  # as both: nobody else drives this PLC
+        driving = drive(self.runner, port, port, Clock(), poll_ns=POLL_NS, stop=self._stop)
+        self._task = asyncio.create_task(driving)
 
     async def kill(self) -> None:
         """In the midst of whatever it does; what it holds is gone."""

@@ -105,7 +105,7 @@ CELLS = [
     Case("chutes", 2, "position", "34m", "write 34, without unit"),
     Case("chutes", 2, "position", "29.999", "29.999 m is before the first divert of line L1"),
     Case("chutes", 2, "position", "0", "write 30 to 240, or correct site.toml"),
-    Case("chutes", 6, "position", "180.001", "180.001 m is beyond the end of line L2 (lap_m = 180)"),
+    Case("chutes", 6, "position", "180.001", "180.001 m is beyond the end of line L2 (lap_m); write 20 to 180"),
     Case("chutes", 2, "lane", "BUS,TRUCK", 'separate values by |: "BUS|TRUCK"'),
     Case("chutes", 2, "lane", "!BUS", "without |, ! and *"),
     Case("chutes", 2, "lane", "BUS||TRUCK", "value is missing"),

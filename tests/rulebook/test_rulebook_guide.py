@@ -337,6 +337,7 @@ UNLISTED = {
     ),
     "nobody can type it into a spreadsheet": "control_character looks_blank",
     "needs more rows than the small site has": "spill_too_long",
+    "of a line in site.toml, whatever its cells say": "no_places",
     "a size that no hub reaches": (
         "too_many too_many_rows too_many_columns line_too_long folder_too_large too_many_with_earlier plan_too_large "
         "file_too_large too_large more_cells "

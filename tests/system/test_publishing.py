@@ -1,5 +1,6 @@
 """Plans change while parcels flow: none is lost, none is decided by two versions, and no crash leaves half a plan."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -184,6 +185,29 @@ def test_a_timed_plan_takes_force_by_itself(hub: Hub) -> None:
     assert hub.order("plan.version")["version"] == first
     until_sorts_by(hub, act.version)
     assert hub.order("plan.version")["t_ns"] >= act.at_ns
+
+
+def test_what_is_noted_is_carried_through_though_the_plan_in_force_has_a_misplaced_chute(hub: Hub) -> None:
+    hub.start()
+    site = load(hub.folder)
+    first = hub.order("plan.version")["version"]
+    edit(hub, detour=True)
+    asked = order(site, "later")
+    later = publishing.publish(site, asked._replace(at_ns=asked.clock() + 10**9 * 86_400))
+    settings = hub.folder / "site.toml"
+    text = settings.read_text(encoding="utf-8")
+    settings.write_text(text.replace("divert_m = 120.0", "divert_m = 125.0"), encoding="utf-8")
+    hub.command("rules", "cancel", str(later.number))
+    hub.stop()
+    hub.start()
+    assert hub.order("plan.version")["version"] != first, "it is read for the lines of today"
+    assert "124 m is before the first divert" in hub.log()
+    later = publishing.publish(site, asked._replace(at_ns=asked.clock() + 10**9 * 86_400))
+    settings.write_text(re.sub(r"(?ms)^\[line\.L2\].*?(?=^\[)", "", text), encoding="utf-8")
+    assert "noted in the history; but plan" in hub.command(
+        "rules", "cancel", str(later.number), "--language", "en", code=1
+    )
+    assert history.read(site.plans)[-1].of == later.number
 
 
 def test_the_draft_alone_changes_nothing(hub: Hub) -> None:

@@ -9,6 +9,7 @@ read in it, and that are nearly all counted and read: the right time has its vot
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import Any, Final
 
@@ -22,8 +23,7 @@ ENOUGH: Final = 0.75  # of the items' votes for a time to be told: the rest may 
 NEARLY: Final = 0.85  # of the best's votes: a time with so many may be the right one as well
 RANGE_NS: Final = 60_000_000_000  # a reader stands no further behind where items count
 READINGS_MAX: Final = 1024
-NS_PER_S: Final = 1000 * NS_PER_MS
-ROUND_MS: Final = 10  # a measured time is no more exact
+CANDIDATES: Final = 3  # apart from laps: so many leave a doubt, and two of them are told
 
 _Times = npt.NDArray[np.int64]
 
@@ -34,6 +34,8 @@ class Travel:
     def __init__(self, line: str, tracking: Tracking) -> None:
         self._line = line
         self._tracking = tracking
+        # A time is no more exact than a quarter of the window, and than 10 ms.
+        self._decimals = max(-1, math.ceil(-math.log10(tracking.window_ms / 4)))  # of a ms
         self._items: dict[int, int] = {}  # the first of a round: number as the reader is given it -> when it counted
         self._readings: deque[tuple[int, int | None]] = deque(maxlen=READINGS_MAX)  # (when at the reader, number)
         self._wanted = ITEMS
@@ -44,7 +46,8 @@ class Travel:
 
     def entered(self, item: int, t_ns: int) -> None:
         """The PLC counted an item at `t_ns`."""
-        if len(self._items) < self._wanted:
+        in_range = self._tracking.travel_ns + self._tracking.window_ns <= RANGE_NS
+        if in_range and len(self._items) < self._wanted:
             self._items[item & self._tracking.id_mask] = t_ns
 
     def read(self, t_ns: int, number: int | None) -> None:
@@ -82,11 +85,13 @@ class Travel:
         if fits >= NEARLY * most:
             self._told_ns, self._doubted = None, False
             return
-        found = self._found(first, last, votes)
+        nearly = np.flatnonzero(votes >= NEARLY * most)
+        found = self._found(first, last, votes, nearly)
         sure, self._wanted = self._wanted > ITEMS, ITEMS if len(found) == 1 else 2 * ITEMS
         if len(found) > 1 and sure and self._told_ns is None and not self._doubted:
             self._doubted = True
-            self._news = self._ambiguous(found)
+            after = self._found(first, last, votes, nearly[first[nearly] > -window_ns])
+            self._news = self._ambiguous(after if len(after) > 1 else found)
         if len(found) == 1 and (self._told_ns is None or abs(found[0] - self._told_ns) > window_ns):
             self._told_ns = found[0]
             self._news = self._sentence(found[0])
@@ -105,43 +110,54 @@ class Travel:
             last.append(own[np.append(apart, len(own) > 0).nonzero()] - entered_ns + window_ns)
         return np.sort(np.concatenate(first)), np.sort(np.concatenate(last))
 
-    def _found(self, first: _Times, last: _Times, votes: npt.NDArray[Any]) -> list[int]:
-        """The times that may be the right one, the least first; none where readings follow too closely to tell."""
-        window_ns, lap_ns = self._tracking.window_ns, self._tracking.lap_ns
-        found = []
-        left = np.flatnonzero(votes >= NEARLY * votes.max())
-        while len(left):
+    def _found(self, first: _Times, last: _Times, votes: npt.NDArray[Any], left: npt.NDArray[np.intp]) -> list[int]:
+        """The times that may be the right one, of those that begin at `left`: CANDIDATES at most apart from laps.
+
+        None where readings follow too closely to tell.
+        """
+        window_ns = self._tracking.window_ns
+        found: list[int] = []
+        while len(left) and (len(found) < CANDIDATES or self._are_laps(found)):
             best = left[votes[left].argmax()]
             begins_ns, ends_ns = int(first[best]), int(last[np.searchsorted(last, first[best])])
             if ends_ns - begins_ns > 2 * window_ns:
                 return []
             found.append((begins_ns + ends_ns) // 2)
             left = left[abs(first[left] - found[-1]) > 2 * window_ns]
-        found.sort()
-        laps = [round((one - found[0]) / lap_ns) if lap_ns else 0 for one in found]
-        # Each lap adds a window to where a parcel may be.
-        again = [one - found[0] - lap * lap_ns for one, lap in zip(found, laps, strict=True)]
-        if all(abs(off) <= lap * 2 * window_ns for off, lap in zip(again, laps, strict=True)):
-            return found[:1]
-        return found
+        return [min(found)] if found and self._are_laps(found) else found
+
+    def _are_laps(self, found: list[int]) -> bool:
+        """Whether all are laps after the least. Each lap adds a window to where a parcel may be."""
+        window_ns, lap_ns = self._tracking.window_ns, self._tracking.lap_ns
+        after = [one - min(found) for one in found]
+        laps = [round(one / lap_ns) if lap_ns else 0 for one in after]
+        return all(abs(one - lap * lap_ns) <= lap * 2 * window_ns for one, lap in zip(after, laps, strict=True))
+
+    def _ms(self, t_ns: int) -> float:
+        return round(t_ns / NS_PER_MS, self._decimals)
 
     def _sentence(self, found_ns: int) -> str:
         where = f"[tracking.{self._line}]"
-        if found_ns < -self._tracking.window_ns:
+        travel_ms = self._ms(found_ns)
+        found_s = f"{abs(travel_ms) / 1000:.{3 + self._decimals}f} s"
+        if travel_ms <= 0:
             return (
-                f"readings come {-found_ns / NS_PER_S:.2f} s before their items count; "
+                f"readings come {f'{found_s} before' if travel_ms else 'as'} their items count; "
                 f"let the PLC count an item before it is at the reader, or lower delay_ms in {where}"
             )
-        travel_ms = max(round(found_ns / NS_PER_MS / ROUND_MS), 0) * ROUND_MS
         return (
-            f"readings come {travel_ms / 1000:.2f} s after an item counts; "
-            f"travel_ms is {self._tracking.travel_ms:.10g}: write travel_ms = {travel_ms} in {where}"
+            f"readings come {found_s} after an item counts; travel_ms is {self._tracking.travel_ms:.10g}: "
+            f"write travel_ms = {travel_ms:.{max(self._decimals, 0)}f} in {where}"
         )
 
     def _ambiguous(self, found: list[int]) -> str:
-        one, other = sorted(found, key=abs)[:2]
+        one, other = map(self._after, sorted(found, key=lambda found_ns: (self._ms(found_ns) <= 0, abs(found_ns)))[:2])
         return (
             f"travel_ms = {self._tracking.travel_ms:.10g} in [tracking.{self._line}] brings no readings to the items; "
-            f"{one / NS_PER_S:.2f} s and {other / NS_PER_S:.2f} s do alike: "
+            f"{one} and {other} do alike: "
             "let parcels come at uneven distances, then it is measured"
         )
+
+    def _after(self, found_ns: int) -> str:
+        travel_ms = self._ms(found_ns)
+        return f"{abs(travel_ms):.{max(self._decimals, 0)}f} ms{'' if travel_ms > 0 else ' before an item counts'}"

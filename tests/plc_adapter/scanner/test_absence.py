@@ -1,4 +1,4 @@
-"""An adapter that starts beside a running belt tells in two lines what that costs; later faults are told one by one."""
+"""An adapter that starts beside a running belt tells in few lines what that costs; later faults are told one by one."""
 
 from __future__ import annotations
 
@@ -88,9 +88,28 @@ def test_readings_of_parcels_that_another_adapter_was_told_of_are_one_line() -> 
     floor = Floor(kept=AWAY).run()
     assert floor.gateway.figures["stray"] == 3  # the parcels on the way when the adapter started
     assert floor.news[0] == (
-        "3 readings as the adapter started were of no item that it was told of; nothing need be done"
+        "3 readings as the adapter started were of no item that it was told of; "
+        "if it goes on beyond one travel, see whether the PLC reports items"
     )
+    assert len([words for words in floor.news if "as the adapter started were" in words]) == 1
     assert not [words for words in floor.news if "travel_ms" in words]
+
+
+def test_readings_of_a_loop_are_told_soon_and_again_in_sum_when_its_lap_is_over() -> None:
+    """Of a PLC that reports no items the engineer reads within seconds, however long a lap is."""
+    lap = 60_000
+    tracking = Tracking(travel_ms=TRAVEL, window_ms=WINDOW, lap_ms=lap)
+    soon = Floor(tracking, kept=AWAY + 2 * lap, until=AWAY + 3000).run().news
+    over = Floor(tracking, kept=AWAY + 2 * lap, until=AWAY + lap + 3000).run().news
+    (told,) = soon
+    assert told == (
+        "4 readings as the adapter started were of no item that it was told of; "
+        "if it goes on beyond one lap, see whether the PLC reports items"
+    )
+    assert over[0] == told
+    sums = [int(words.split()[0]) for words in over if "as the adapter started were" in words]
+    assert sums == [4, lap // GAP + 1]
+    assert "does the PLC report every item" in over[1]  # those that go on are told one by one
 
 
 def test_later_faults_are_told_one_by_one() -> None:

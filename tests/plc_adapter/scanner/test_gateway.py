@@ -168,11 +168,38 @@ def test_a_measure_that_cannot_be_costs_itself_and_is_told_once() -> None:
     ]
 
 
+def test_a_scale_is_doubted_until_it_has_shown_its_unit_and_no_other_with_it() -> None:
+    belt = Belt({"dws": DWS, "other": DWS})
+    for item, (head, weight, weight_g) in enumerate(
+        [("dws", "45.5", 0), ("dws", "1250.5", 1250), ("dws", "45.5", 46), ("other", "45.5", 0)], start=1
+    ):
+        belt.enter(item, item * 2000)
+        belt.say(head, f"JT{item},{weight},300,200,100,6,0".encode(), item * 2000 + TRAVEL)
+        belt.until(item * 2000 + TRAVEL + 200)
+        assert (belt.scans[-1].codes, belt.scans[-1].weight_g) == ([f"JT{item}"], weight_g)
+    left_out = 'weight: "45.5" with unit g is left out until 50 or more comes; is it kg? write weight_unit = "kg"'
+    assert [told for told in belt.gateway.news() if "left out" in told] == [
+        f"head dws: {left_out} (1 telegrams)",
+        f"head other: {left_out} (1 telegrams)",
+    ]
+
+
 def test_a_heartbeat_is_answered_and_is_no_parcel() -> None:
     belt = Belt()
     assert belt.say("top", b"HB", 100) == b"OK\r"
     assert belt.say("top", b"JT1", 200) == b""
     assert belt.gateway.counts == Counter(telegrams=2, heartbeats=1)
+
+
+@pytest.mark.parametrize(("for_ms", "codes"), [(20, ["JT1"]), (30, [])])
+def test_what_had_to_wait_longer_than_half_a_window_is_not_taken_at_its_word(for_ms: int, codes: list[str]) -> None:
+    belt = single(Tracking(travel_ms=1000, window_ms=50))
+    belt.enter(7, 0)
+    belt.until(1000)
+    belt.gateway.held(for_ms * MS, belt.now_ns)
+    belt.say("top", b"JT1", 1000)
+    belt.until(1300)
+    assert belt.codes == [(7, codes)]
 
 
 def test_an_outbox_without_room_is_counted() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from plc_adapter.scanner import link as linking
 from plc_adapter.scanner.framing import TELEGRAM_BYTES_MAX, Framer
-from plc_adapter.scanner.link import PIECE_BYTES, SERVED_MAX, Link, Turnstile
+from plc_adapter.scanner.link import PIECE_BYTES, SERVED_MAX, STRANGE, Link, Turnstile
 from plc_adapter.scanner.makers import PRESETS
 from plc_adapter.scanner.settings import Scanner, resolve
 from tests.patience import PATIENCE_S, run, until
@@ -37,7 +37,15 @@ class Heard:
         self.telegrams: list[bytes] = []
         self.changes: list[bool] = []
         self.raw = bytearray()
-        self.link = Link(settings, self._hear, self.changes.append, turnstile or Turnstile(), self.raw.extend)
+        self.held: list[float] = []
+        self.link = Link(
+            settings,
+            self._hear,
+            self.changes.append,
+            turnstile or Turnstile(),
+            held=self.held.append,
+            raw=self.raw.extend,
+        )
         self.stop = asyncio.Event()
         self.port = settings.port
         self.task = asyncio.create_task(self.link.run(self.stop))
@@ -448,9 +456,10 @@ class Gate(Turnstile):
         self.waits = 0
         self._open = asyncio.Semaphore(0)
 
-    async def wait(self) -> None:
+    async def wait(self) -> float:
         self.waits += 1
         await self._open.acquire()
+        return 0.25
 
     def let(self, waits: int = 1) -> None:
         for _ in range(waits):
@@ -479,9 +488,9 @@ def test_who_is_new_waits_for_a_turn_and_who_is_understood_waits_no_more() -> No
 @pytest.mark.parametrize(
     ("settings", "sent"),
     [
-        ({}, b"?\r"),
+        ({}, b"?\r" * STRANGE),
         ({}, b"X" * PIECE_BYTES),
-        ({"maker": "sick"}, b"\x02cut\x02731001\x03"),
+        ({"maker": "sick"}, b"\x02cut" * STRANGE + b"\x02731001\x03"),
     ],
     ids=["not-understood", "too-much", "broken"],
 )
@@ -493,13 +502,61 @@ def test_who_sends_what_no_reader_sends_waits_for_a_turn_again(settings: dict[st
             gate.let()
             writer.write(sent)
             await until(lambda: gate.waits == 2)
-            before = len(one.telegrams)
+            before, held = len(one.telegrams), len(one.held)
             writer.write(b"\r\x02731002\x03\r")
             await asyncio.sleep(0.05)
             assert len(one.telegrams) == before
             gate.let()
             await until(lambda: len(one.telegrams) > before)
+            assert one.held[held:] == [0.25]  # as old as that
             writer.close()
+
+    run(check())
+
+
+def test_a_reader_that_says_something_of_its_own_before_each_code_is_trusted() -> None:
+    async def check() -> None:
+        gate = Gate()
+        async with heard(scanner(free_port()), gate) as one:
+            _, writer = await one.connected()
+            gate.let(3)
+            for number in range(20):
+                for telegram in (b"?TRIGGER ON\r", b"%d\r" % number):
+                    goal = len(one.telegrams) + 1
+                    writer.write(telegram)
+                    await until(lambda goal=goal: len(one.telegrams) == goal)  # type: ignore[misc] # a default is bound now
+            assert (gate.waits, len(one.held)) == (3, 3)
+            writer.close()
+
+    run(check())
+
+
+def test_a_silence_that_ends_telegrams_is_never_waited_through() -> None:
+    async def check() -> None:
+        gate = Gate()
+        async with heard(scanner(free_port(), framing="idle", idle_ms=20), gate) as one:
+            _, writer = await one.connected()
+            for code in (b"A", b"B"):
+                writer.write(code)
+                await until(lambda code=code: one.telegrams[-1:] == [code])  # type: ignore[misc] # a default is bound now
+            assert gate.waits == 0
+            writer.close()
+
+    run(check())
+
+
+def test_nobody_waits_where_nobody_else_has_just_passed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def check() -> None:
+        monkeypatch.setattr(linking, "TURN_S", 1e6)
+        turnstile = Turnstile()
+        await turnstile.wait()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(turnstile.wait(), 0.05)
+        monkeypatch.setattr(linking, "TURN_S", 0.02)
+        turnstile = Turnstile()
+        waits_s = await asyncio.gather(*(turnstile.wait() for _ in range(4)))
+        assert waits_s == sorted(waits_s)
+        assert waits_s[-1] > 0.05
 
     run(check())
 
@@ -649,6 +706,27 @@ def test_bytes_wait_for_their_end_and_a_telegram_is_kept_as_it_came() -> None:
             await one.has(b"A", b"B")
             assert (one.link.unended.last, one.link.unended.count) == (b"\x02B\x03", 0)
             writer.close()
+
+    run(check())
+
+
+def test_each_connection_waits_for_an_end_of_its_own() -> None:
+    async def check() -> None:
+        async with heard(scanner(free_port(), framing="stx_etx")) as one:
+            shown: list[bytes] = []
+            one.link._hear = lambda _telegram: shown.append(one.link.unended.last)
+            (_, first), (_, second) = await one.connected(), await one.connected()
+            first.write(b"\x02half")
+            await until(lambda: one.link.unended.begins == b"\x02half")
+            second.write(b"\x02B\x03\x02other")
+            await until(lambda: shown == [b"\x02B\x03"])
+            assert one.link.unended.begins == b"\x02half"
+            first.close()
+            await until(lambda: one.link.peers == 1)
+            assert one.link.unended.begins == b"\x02other"
+            second.close()
+            await until(lambda: not one.link.peers)
+            assert one.link.unended.count == 0
 
     run(check())
 

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from plc_adapter.cli import main
 from plc_adapter.scanner.listening import heard
 from plc_adapter.scanner.settings import resolve
+from plc_adapter.scanner.telegram import Units
 from tests.system.hubs import free_port
 
 SITE = """\
@@ -60,7 +61,7 @@ def site_folder(tmp_path: Path) -> Path:
 def test_a_telegram_beside_its_meaning(maker: str, telegram: bytes, raw: str | None, meaning: str) -> None:
     weights = {"weight_unit": "kg"} if maker == "dws" else {}
     reader = resolve({"line": "L1", "maker": maker, "host": "10.0.0.7", "port": 2112, **weights})
-    told = heard(telegram, reader, telegram + b"\r\n")
+    told = heard(telegram, reader, telegram + b"\r\n", Units())
     assert told.raw == (raw or telegram.decode()) + "\\r\\n"
     assert told.meaning.startswith(meaning)
     assert bool(told.answer) == (maker == "hikrobot" and bool(reader.heartbeat_reply))
@@ -101,8 +102,9 @@ def test_listening_shows_what_comes_on_both_roles(site: Path) -> None:
         assert process.stdout is not None
         shown = [json.loads(await process.stdout.readline())]
         with socket.create_connection(("127.0.0.1", told["scale"]["port"])) as scale:
-            scale.sendall(b"98119,1.25,300,200,100,6000,0\r\n")
-            shown.append(json.loads(await process.stdout.readline()))
+            for weight in (b"45.5", b"1250.5", b"45.5"):
+                scale.sendall(b"98119," + weight + b",300,200,100,6000,0\r\n")
+                shown.append(json.loads(await process.stdout.readline()))
         process.send_signal(signal.SIGINT)
         assert await process.wait() == 0
         server.close()
@@ -111,9 +113,11 @@ def test_listening_shows_what_comes_on_both_roles(site: Path) -> None:
             await writer.wait_closed()
         return shown
 
-    first, second = asyncio.run(check())
+    first, doubted, second, third = asyncio.run(check())
     assert first == {"reader": "top", "raw": "\\x02YT1234567890123\\x03", "meaning": "YT1234567890123"}
-    assert (second["reader"], second["meaning"].split(";")[0]) == ("scale", "98119")
+    assert 'weight: "45.5" with unit g is left out until 50 or more comes' in doubted["meaning"]
+    assert (second["reader"], second["meaning"]) == ("scale", "98119; 1250 g; 300 x 200 x 100 mm")
+    assert third["meaning"] == "98119; 46 g; 300 x 200 x 100 mm"  # the scale has shown that it weighs in g
     assert second["raw"].endswith(",0\\r\\n")
 
 
@@ -147,7 +151,14 @@ def test_a_site_without_readers_says_so(site: Path) -> None:
     shown = CliRunner().invoke(main, ["scanner", "--site", str(site)])
     assert (shown.exit_code, shown.stdout) == (0, "")
     assert "there is no [scanner.NAME] section; add one" in shown.stderr
-    assert CliRunner().invoke(main, ["scanner", "--site", str(site), "--listen"]).exit_code == 1
+    listening = CliRunner().invoke(main, ["scanner", "--site", str(site), "--listen", "--json"])
+    assert (listening.exit_code, listening.stdout) == (1, "")
+    assert "there is no [scanner.NAME] section; add one" in listening.stderr
+    as_json = CliRunner().invoke(main, ["scanner", "--site", str(site), "--json"])
+    assert (as_json.exit_code, as_json.output) == (0, "{}\n")
+    named = CliRunner().invoke(main, ["scanner", "--site", str(site), "--name", "top"])
+    assert named.exit_code == 2
+    assert "top has no [scanner.top]; there are: none" in named.output
 
 
 def test_a_reader_that_cannot_be_reached_is_told(site: Path) -> None:

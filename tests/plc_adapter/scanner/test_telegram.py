@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from plc_adapter.scanner.framing import TELEGRAM_BYTES_MAX
 from plc_adapter.scanner.makers import PRESETS
 from plc_adapter.scanner.settings import Scanner, resolve
-from plc_adapter.scanner.telegram import Heartbeat, Nonsense, Reading, read
+from plc_adapter.scanner.telegram import Heartbeat, Nonsense, Reading, Units, read
 from sorter import limits
 from sorter.wire import frames
 
@@ -28,8 +28,8 @@ JSON = scanner(framing="json", template="json", fields=NESTED, heartbeats=["9000
 ALL = [scanner(maker=maker) for maker in PRESETS] + [PLAIN, BOX, JSON]
 
 
-def reading(telegram: bytes | str, reader: Scanner = PLAIN) -> Reading:
-    said = read(telegram.encode() if isinstance(telegram, str) else telegram, reader)
+def reading(telegram: bytes | str, reader: Scanner = PLAIN, units: Units | None = None) -> Reading:
+    said = read(telegram.encode() if isinstance(telegram, str) else telegram, reader, units)
     assert isinstance(said, Reading), said
     return said
 
@@ -185,13 +185,22 @@ def test_a_measure_that_no_parcel_has_costs_the_measure_and_not_the_codes(
 @pytest.mark.parametrize(
     ("telegram", "told"),
     [
-        ("A,1.25,300,200,100,0,0,", 'weight: "1.25" with unit g is left out; is it kg? write weight_unit = "kg"'),
-        ("A,0.3,300,200,100,0,0,", 'weight: "0.3" with unit g'),
         (
-            "A,7,30.5,20,10,0,0,",
-            'length, width, height: "30.5" x "20" x "10" with unit mm is left out; is it cm? write',
+            "A,1.25,300,200,100,0,0,",
+            'weight: "1.25" with unit g is left out until 50 or more comes; is it kg? write weight_unit = "kg"',
+        ),
+        ("A,0.3,300,200,100,0,0,", 'weight: "0.3" with unit g'),
+        ("A,2.000,300,200,100,0,0,", 'weight: "2.000" with unit g'),
+        ("A,45.5,300,200,100,0,0,", 'weight: "45.5" with unit g'),
+        (
+            "A,7,30.0,20,10,0,0,",
+            (
+                'length, width, height: "30.0" x "20" x "10" with unit mm is left out until 100 or more comes; '
+                'is it cm? write length_unit = "cm"'
+            ),
         ),
         ("A,12.3500000,0,0,0,0,0,", 'weight: "##.#######" with unit g'),
+        ("A,1.5,3,2,-1,0,0,", 'height: "-1" is negative; set the scale or the frame to zero; weight: "1.5" with'),
     ],
 )
 def test_what_may_be_of_a_larger_unit_is_left_out_and_told(telegram: str, told: str) -> None:
@@ -202,13 +211,59 @@ def test_what_may_be_of_a_larger_unit_is_left_out_and_told(telegram: str, told: 
 
 
 @pytest.mark.parametrize(
-    "measures", ["7,30,20,10", "1.25g,30mm,20mm,10.5mm", "100.5,100.2,50.3,30.1", "99.9,150,80,60.5", "20.000,30.0,2,1"]
+    "measures", ["7,30,20,10", "1.25g,30mm,20mm,10.5mm", "100.5,100.2,50.3,30.1", "50.0,99,100,60.5"]
 )
 def test_grams_and_millimetres_are_not_doubted_without_a_sign(measures: str) -> None:
     said = reading(f"A,{measures},0,0,", BOX)
     assert said.weight_g
     assert said.size_mm
     assert not said.unmeasured
+
+
+def test_a_reader_that_has_shown_its_units_is_not_doubted_again() -> None:
+    """Each unit for itself; one reader says nothing of another."""
+    units = Units()
+    small = "A,45.5,30.5,20,10,0,0,"
+    assert reading(small, BOX, units)[2:4] == (0, None)
+    assert reading("A,1250.5,30.5,20,10,0,0,", BOX, units)[2:4] == (1250, None)
+    said = reading(small, BOX, units)
+    assert (said.weight_g, said.size_mm, "weight" in said.unmeasured) == (46, None, False)
+    assert reading("A,0,30,20,100,0,0,", BOX, units).size_mm == (30, 20, 100)
+    assert reading(small, BOX, units) == Reading(("A",), unread=False, weight_g=46, size_mm=(30, 20, 10))
+    assert reading(small, BOX, Units())[2:4] == (0, None)
+
+
+@pytest.mark.parametrize(
+    "telegram",
+    [
+        "A,49,99,99,99,0,0,",
+        "A,1250g,300mm,20,10,0,0,",
+        "A,262144,65536,2,1,0,0,",
+        "A,-60,-300,2,1,0,0,",
+        "A,1250,300,0,10,0,yesterday,",
+    ],
+)
+def test_a_unit_is_shown_by_bare_numbers_of_a_good_telegram_only(telegram: str) -> None:
+    units = Units()
+    read(telegram.encode(), BOX, units)
+    assert reading("A,2.0,30.0,20.0,10.0,0,0,", BOX, units)[2:4] == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("weight", "weight_g", "told"),
+    [
+        ("12.35", 0, 'weight: "12.35" with'),
+        ("2.0", 0, 'weight: "2.0" with'),
+        ("0.000012", 0, 'weight: "#.######" with'),
+        ("0.0", 0, ""),
+        ("2", 2, ""),
+        ("1250.0", 1250, ""),
+        ('"2.0"', 0, 'weight: "2.0" with'),
+    ],
+)
+def test_a_number_of_json_is_told_as_it_was_written(weight: str, weight_g: int, told: str) -> None:
+    said = reading(f'{{"data":{{"codes":{{"text":"A"}},"weight":{weight}}}}}', JSON)
+    assert (said.codes, said.weight_g, said.unmeasured[: len(told) or None]) == (("A",), weight_g, told)
 
 
 def test_grams_where_kilograms_are_set_are_left_out_and_told() -> None:

@@ -6,7 +6,7 @@ import random
 import re
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import assume, given, settings
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from plc_adapter.scanner.gateway import Gateway
 from plc_adapter.scanner.pairing import Tracking, Travel
-from plc_adapter.scanner.pairing.travel import ITEMS, RANGE_NS, READINGS_MAX
+from plc_adapter.scanner.pairing.travel import CANDIDATES, ITEMS, RANGE_NS, READINGS_MAX
 from plc_adapter.scanner.settings import resolve
 from sorter import limits
 
@@ -48,9 +48,9 @@ def told(tracking: Tracking, items: Sequence[float | None], readings: Readings) 
     return news + travel.news()
 
 
-def measured(news: list[str]) -> list[int]:
+def measured(news: list[str]) -> list[float]:
     """Each travel that it says to write, in ms."""
-    return [int(found) for words in news for found in re.findall(r"write travel_ms = (\d+) ", words)]
+    return [float(found) for words in news for found in re.findall(r"write travel_ms = ([\d.]+) ", words)]
 
 
 def belt(gaps: list[int], travel: float, jitter: list[int] | None = None) -> tuple[list[float], Readings]:
@@ -89,7 +89,7 @@ def test_a_line_whose_reader_says_nothing_tells_nothing() -> None:
 @settings(max_examples=300, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
-    travel=st.integers(0, 40_000),
+    travel=st.integers(WINDOW, 40_000),
     least=st.integers(60, 600),
     by=st.sampled_from([WRONG, BY_ID]),
     lost=st.sampled_from([0.0, 0.1]),
@@ -110,7 +110,7 @@ def test_of_random_gaps_the_travel_is_measured_within_a_window(
     assert found or lost or by.by == "order"
 
 
-@pytest.mark.parametrize("travel", [0, 400, 2500, 13_333, 40_000])
+@pytest.mark.parametrize("travel", [WINDOW, 400, 2500, 13_333, 40_000])
 def test_ordinary_belts_are_measured_by_order(travel: int) -> None:
     """Parcels as far apart as four windows at least: nearly every belt tells after few rounds, and none wrongly."""
     count = 0
@@ -200,6 +200,62 @@ def test_a_reader_before_the_items_sensor_is_told_as_that() -> None:
     chance = random.Random(5)
     (news,) = told(WRONG, *belt([chance.randint(400, 4000) for _ in range(100)], -1500))
     assert news.startswith("readings come 1.50 s before their items count; let the PLC count an item before")
+
+
+@pytest.mark.parametrize("travel", [-30, -4, 0, 4])
+def test_a_reader_at_the_items_sensor_is_told_no_travel_that_would_be_refused(travel: int) -> None:
+    chance = random.Random(5)
+    (news,) = told(WRONG, *belt([chance.randint(400, 4000) for _ in range(100)], travel))
+    begins = "readings come 0.03 s before" if travel == -30 else "readings come as"
+    assert news.startswith(f"{begins} their items count; let the PLC count an item before it is at the reader")
+
+
+@settings(max_examples=200, deadline=None)
+@given(window=st.integers(10, 800).map(lambda tenths: tenths / 10), travel=st.integers(100_000, 500_000))
+def test_a_travel_that_is_told_is_exact_to_a_quarter_of_the_window(window: float, travel: int) -> None:
+    """So what is written by it is never what stands there, and brings the readings to the items."""
+    chance = random.Random(10)
+    narrow = Tracking(travel_ms=travel / 100 + 1.3 * window, window_ms=window)
+    items, readings = belt([chance.randint(900, 5000) for _ in range(2 * ITEMS)], travel / 100)
+    (news,) = told(narrow, items, readings)
+    (found,) = measured([news])
+    assert abs(found - travel / 100) <= min(10, window / 4) / 2 + 1e-6
+    assert found != narrow.travel_ms
+    assert f"come {found / 1000:.10g}" in re.sub(r"0+ s after", "", news)
+
+
+def test_a_travel_beyond_its_range_is_not_measured() -> None:
+    """What is nearer is another parcel's reading, and would be told in its place."""
+    chance = random.Random(11)
+    far = Tracking(travel_ms=RANGE - WINDOW + 1, window_ms=WINDOW)
+    items, readings = belt([chance.randint(400, 4000) for _ in range(100)], 2300)
+    assert told(far, items, readings) == []
+    assert measured(told(Tracking(travel_ms=RANGE - WINDOW, window_ms=WINDOW), items, readings)) == [2300]
+
+
+def test_a_doubt_names_two_travels_that_can_be_written() -> None:
+    for gap, travel in [(700, 2200), (1000, 2000), (333, 13_333), (1800, 4)]:
+        (news,) = told(WRONG, *belt([gap] * (5 * RANGE // gap), travel))
+        one, other = (int(ms) for ms in re.findall(r"(\S+) ms(?= and| do)", news))
+        assert 0 < one < other <= one + gap + 10, news
+        assert "before" not in news
+        assert abs((travel - one + gap / 2) % gap - gap / 2) <= 10
+
+
+def test_a_doubt_stops_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On an even and dense belt a hundred distances do alike, and each that is looked for costs the loop time."""
+    picked: list[int] = []
+    found = Travel._found
+
+    def count(*of: Any) -> list[int]:
+        candidates = found(*of)
+        picked.append(len(candidates))
+        return candidates
+
+    monkeypatch.setattr(Travel, "_found", count)
+    (news,) = told(WRONG, *belt([120] * 2000, 960))
+    assert "do alike" in news
+    assert max(picked) == CANDIDATES
 
 
 def test_the_delay_of_telegrams_is_no_travel() -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plc_adapter.scanner.framing import Kind, framer
-from plc_adapter.scanner.unended import GUESSED, KEPT_BYTES_MAX, Unended, guess
+from plc_adapter.scanner.unended import GUESSED, GUESSED_BYTES_MAX, KEPT_BYTES_MAX, Unended, guess
 
 FRAMES: dict[Kind, tuple[bytes, bytes]] = {
     "stx_etx": (b"\x02", b"\x03"),
@@ -118,7 +118,7 @@ def test_what_is_kept_has_an_end_and_all_is_counted() -> None:
     assert (came.count, came.begins) == (0, b"")
     came.came(b"7" * 3 * KEPT_BYTES_MAX, 1.0)
     came.ended(b"none of these")
-    assert (came.last, came.count) == (b"7" * KEPT_BYTES_MAX, 0)
+    assert (came.last, came.count) == (b"none of these", 0)
     came.came(b"", 2.0)
     came.ended(b"A")
     assert came.last == b"A"
@@ -130,6 +130,8 @@ def test_what_is_kept_has_an_end_and_all_is_counted() -> None:
         ("crlf", b"\x02A\x03", '3 bytes and no end of framing "crlf"; they look like framing = "stx_etx"'),
         ("crlf", b"<A>", '3 bytes and no end of framing "crlf"; have the reader end a telegram with CR, or write'),
         ("stx_etx", b"\x02A\x03", '3 bytes and no end of framing "stx_etx"'),
+        ("stx_etx", b"\r\n\x02A", '4 bytes and no end of framing "stx_etx"; a telegram broke off'),
+        ("json", b'{"a', '3 bytes and no end of framing "json"; a telegram broke off'),
     ],
 )
 def test_the_words_say_what_to_write_and_show_no_code(kind: Kind, data: bytes, words: str) -> None:
@@ -137,3 +139,38 @@ def test_the_words_say_what_to_write_and_show_no_code(kind: Kind, data: bytes, w
     came.came(data, 0.0)
     assert came.words.startswith(words)
     assert "look" not in came.words or kind == "crlf"
+
+
+def test_after_a_telegram_of_the_framing_another_broke_off() -> None:
+    came = Unended("crlf", b"\r\n")
+    came.came(b"\r\n<A", 0.0)
+    came.ended(b"")
+    assert "have the reader end" in came.words
+    came.came(b">\r\n<B", 1.0)
+    came.ended(b"<A>")
+    assert "a telegram broke off" in came.words
+
+
+def test_a_site_s_own_start_begins_a_telegram() -> None:
+    came = Unended("custom", b">", b"<")
+    came.came(b"<A", 0.0)
+    assert "a telegram broke off" in came.words
+
+
+def test_what_was_told_is_no_part_of_the_telegram_that_it_begins() -> None:
+    came = Unended("cr", b"\r")
+    came.came(b"73", 0.0)
+    came.forget()
+    came.came(b"10\r", 1.0)
+    came.ended(b"7310")
+    assert came.last == b"7310"
+
+
+def test_the_first_bytes_tell_the_framing_and_more_that_trickle_in_are_not_looked_at() -> None:
+    came = Unended("crlf", b"\r\n")
+    came.came(b"\x02A\x03" * GUESSED_BYTES_MAX, 0.0)
+    guess.cache_clear()
+    for _ in range(20):
+        assert came.looks_like == "stx_etx"
+        came.came(b"\x02", 0.0)
+    assert guess.cache_info().misses == 1
