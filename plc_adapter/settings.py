@@ -187,8 +187,6 @@ def _tracking(file: _File, scanners: dict[str, dict[str, Scanner]], faults: list
         if not wrong:
             found[line] = Tracking(**values)
             wrong = found[line].faults()
-            if not found[line].travel_ms:
-                wrong.append("travel_ms: 0 puts the reader where the PLC counts an item; write the time between them")
         faults += [f"[tracking.{line}] {fault}" for fault in wrong]
     return found
 

@@ -129,7 +129,6 @@ def test_readers_stand_by_their_line_in_the_order_of_the_file(tmp_path: Path) ->
         ("port = 2113", "port = 2113\ndelay_ms = 5", "[scanner.top] delay_ms: there is no such key"),
         ("travel_ms = 800\n", "", "[tracking.L1] travel_ms: it is missing; write the time from"),
         ("travel_ms = 800", "travel_ms = -1", "[tracking.L1] travel_ms: -1.0 must be 0 to"),
-        ("travel_ms = 800", "travel_ms = 0", "[tracking.L1] travel_ms: 0 puts the reader where the PLC counts"),
         ("window_ms = 40", 'heads = ["top"]', "[tracking.L1] heads: there is no such key; write travel_ms, by"),
         ('by = "id"', 'by = "sight"', '[tracking.L1] by: "sight" is none of id, order'),
         ('by = "id"', "id_bits = 8", "[tracking.L1] id_bits: 8 is none of 16, 32"),
