@@ -184,7 +184,7 @@ async def _hear(name: str, link: Link, stop: asyncio.Event) -> None:
     try:
         await link.run(stop)
     except OSError as error:
-        raise OSError(f"[scanner.{name}] {error.strerror}") from error
+        raise OSError(f"[scanner.{name}] {error.strerror or error}") from error
 
 
 async def _read(readers: Readers, clock: Clock, stop: asyncio.Event) -> None:

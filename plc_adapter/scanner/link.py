@@ -169,7 +169,6 @@ class Link:
             self._peers.pop(silent).talk.cancel()
             silent.transport.abort()
             self.turned_away += 1
-        _notice_half_open(writer)
         self._peers[writer] = _Peer(talk, self._nothing_unended())
         self.error = ""
         if len(self._peers) == 1:
@@ -182,6 +181,7 @@ class Link:
         beat = asyncio.create_task(self._beat(writer)) if scanner.heartbeat_every_s else None
         why = "we have closed the connection"
         try:
+            _notice_half_open(writer)
             _say(writer, scanner.hello.encode())
             await self._hear_all(reader, writer, framer)
             why = "the reader closed the connection"
