@@ -145,6 +145,13 @@ def of_plans(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[Fault]:
     yield from errors_of(write(folder))
 
 
+def of_places(folder: Path) -> Iterator[Fault]:
+    """A line whose first divert is not before its end."""
+    with pytest.raises(Rejected) as caught:
+        check_folder(write(folder), LINES, OFFSET_NS, {"L1": range(240_000, 240_000)})
+    yield from caught.value.errors
+
+
 def of_parts() -> Iterator[Said]:
     """What is too rare for a whole set of tables."""
     tries: list[Callable[[], object]] = [
@@ -168,6 +175,7 @@ def all_that_is_said(tmp_path_factory: pytest.TempPathFactory) -> list[Said]:
             *of_cells(folder),
             *of_sets(folder),
             *of_advices(tmp_path_factory.mktemp("advices"), names),
+            *of_places(folder),
             *of_plans(folder, patch),
             *of_files(folder),
         ]
