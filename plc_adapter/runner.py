@@ -290,7 +290,9 @@ class Runner:
         self.host.forget()
 
     def talk(self) -> None:
-        """Bring the wire up to date: what was read goes out, diverts come in."""
+        """Bring the wire up to date: what was read goes out, diverts come in. Nothing while another drives."""
+        if self.ousted:
+            return
         self._alarms.look(self.link, self.host.line_state, self.counts, self._now_ns)
         self._follow_start()
         self._post()

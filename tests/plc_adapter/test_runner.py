@@ -453,6 +453,9 @@ def test_an_adapter_whose_reports_another_has_told_lets_go_of_its_line() -> None
         if floor.runner.ousted:
             break
     assert "another adapter speaks to the daemon for this line's PLC" in floor.runner.error
+    wire = floor.daemon.wire
+    floor.runner.talk()
+    assert floor.daemon.wire is wire, "it opens none while another drives"
 
 
 def test_reports_that_are_gone_leave_the_items_in_doubt() -> None:
