@@ -13,12 +13,12 @@ from typing import Final, NamedTuple, Protocol
 import numpy as np
 
 from sorter.clients import Client, Clients
-from sorter.core.state import acknowledged, clients, next_due_ns
+from sorter.core.state import acknowledged, clients, next_due_ns, plc_boot
 from sorter.ledger.journal import Broken, DiskFull, Journal
 from sorter.offers import Offered
 from sorter.orders import Orders
 from sorter.reasons import REFUSALS, Reason, Refusal
-from sorter.records import DECISION, NONE_8, NONE_16, Batch, Rows, SortPlan, Verdict, plan_to_bytes
+from sorter.records import DECISION, NONE_8, NONE_16, Batch, Role, Rows, SortPlan, Verdict, plan_to_bytes
 from sorter.replay import Standing
 from sorter.traffic import Traffic, Waiting
 from sorter.wire import frames
@@ -89,6 +89,7 @@ class Daemon:
         self._waiting: deque[Waiting] = deque()
         self._heard: dict[int, Client] = {}  # clients with a message in this batch
         self._greeted: list[Client] = []  # clients with a hello in this batch
+        self._plc_began: dict[int, int] = {}  # line -> the event of this batch with which its PLC's boot begins
         self._answers: list[tuple[bytes, AnyMessage]] = []  # to devices, once the batch is on disk
         self._arrived_ns = self._looked_ns = clocks.real_ns()
         if standing.sort_plan is None or standing.sort_plan.version != sort_plan.version:
@@ -234,6 +235,8 @@ class Daemon:
         client.measure(t_ns, hello.t_ns)
         self._clients.arrive(client)
         self._greeted.append(client)
+        if role == Role.PLC and (line in self._plc_began or plc_boot(self._standing.state, line) != hello.boot):
+            self._plc_began[line] = len(self._intake.batch().events) - 1
         return None
 
     # send
@@ -249,14 +252,21 @@ class Daemon:
             self._sockets.devices.send(client.peer, frames.encode(ack))
         self._greeted.clear()
         self._heard.clear()
+        self._plc_began.clear()
         self._tell_refusals(batch, decisions)
 
     def _divert(self, decisions: Rows) -> None:
-        """Every chute that was decided goes to its line's PLC, in as few frames as may be."""
+        """Every chute that was decided goes to its line's PLC, in as few frames as may be.
+
+        What was decided before the PLC's boot began is for nobody: another item has that number now.
+        """
         decided = decisions[decisions["verdict"] == Verdict.DIVERT]
         told = decided[decided["chute"] != NONE_16]
         for line in np.unique(told["line"]).tolist():
-            diverts = self._diverts(told[told["line"] == line])
+            of_line = told[told["line"] == line]
+            valid = of_line[of_line["event"] > self._plc_began.get(line, -1)]
+            self.traffic.unsent += len(of_line) - len(valid)
+            diverts = self._diverts(valid)
             plc = self._clients.plc_of.get(line)
             for first in range(0, len(diverts), DIVERTS_TOGETHER):
                 together = diverts[first : first + DIVERTS_TOGETHER]

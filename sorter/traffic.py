@@ -28,5 +28,5 @@ class Traffic:
     malformed: int = 0
     refused: int = 0
     diverts: int = 0
-    unsent: int = 0  # diverts for which no PLC was there
+    unsent: int = 0  # diverts for which no PLC was there, or only one that has started again
     latency: Latency = field(default_factory=Latency)  # from a scan's arrival to its divert on the socket

@@ -271,6 +271,12 @@ def acknowledged(state: State, client: int) -> int:
     return int(state.clients[client]["last_seq"]) if client < limits.CLIENTS_MAX else 0
 
 
+def plc_boot(state: State, line: int) -> int | None:
+    """The boot of a line's PLC, which its item numbers belong to; None: none has said hello."""
+    belt = state.belts[line]
+    return int(belt["boot"]) if belt["greeted"] else None
+
+
 class Client(NamedTuple):
     """A client as it registered."""
 

@@ -78,6 +78,29 @@ def test_a_plc_that_starts_again_has_forgotten_its_items(hub: Hub) -> None:
     assert (figures.on_belt, figures.ended["lost"]) == (0, 2)
 
 
+@pytest.mark.parametrize(
+    ("boots", "told"),
+    [((2,), [2]), ((1,), [1, 2]), ((2, 1), []), ((1, 2), [])],
+    ids=["started again", "connected again", "another between", "started again at last"],
+)
+def test_what_was_decided_before_a_plc_started_again_is_not_told_to_it(
+    hub: Hub, boots: tuple[int, ...], told: list[int]
+) -> None:
+    """All in one turn: a scan under a number of the PLC's life before, its hellos, a scan of its new life."""
+    hub.say(PLC, Item(seq=1, item=1))
+    hub.devices.sent.clear()
+    hub.devices.inbox.append(Frame(SCANNER, "", frames.encode(Scan(seq=1, item=1, codes=[GOOD]))))
+    for boot in boots:
+        hello = Hello(role="plc", client="plc-1", line="L1", boot=boot)
+        hub.devices.inbox.append(Frame(b"again", "", frames.encode(hello)))
+        if boot == boots[0]:
+            hub.devices.inbox.append(Frame(SCANNER, "", frames.encode(Scan(seq=2, item=2, codes=["SF00000008"]))))
+    hub.daemon.turn()
+    assert [message.item for _, message in hub.devices.sent if isinstance(message, Divert)] == told
+    assert hub.daemon.traffic.unsent == 2 - len(told)
+    hub.say(PLC, Hello(role="plc", client="plc-1", line="L1", boot=3))
+
+
 def test_an_older_connection_of_a_client_no_longer_counts(hub: Hub) -> None:
     assert only(hub.say(b"again", Hello(role="scanner", client="scanner-1", line="L1", boot=1)), Welcome)
     assert only(hub.say(SCANNER, Scan(seq=1, item=1)), Refuse).error == "unknown_client"

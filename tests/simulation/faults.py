@@ -13,6 +13,7 @@ from tests.simulation.world import MS, SECOND, World
 
 FAULTY_NS: Final = 70 * SECOND
 AWAY_MAX_NS: Final = 6 * SECOND
+STUTTERS: Final = 8
 LONG_NS: Final = (70 * SECOND, 100 * SECOND)  # longer than an item's time-out
 
 
@@ -34,6 +35,7 @@ class Trouble:
             self._crash_scanner,
             self._crash_adapter,
             self._restart_plc,
+            self._dip,
             self._pull_cable,
             self._set_scanner_clock,
             self._set_adapter_clock,
@@ -120,6 +122,15 @@ class Trouble:
 
     def _restart_plc(self) -> None:
         self.world.chance.choice(self.lines).restart_plc()
+
+    def _dip(self) -> None:
+        """The power dips: a PLC and the daemon's machine start again, and what had to wait comes all at once."""
+        world, hub = self.world, self.hub
+        back_ns = world.between(100 * MS, 2 * SECOND)
+        hub.kill_in(0, back_ns)
+        self._restart_plc()
+        for _ in range(STUTTERS):
+            world.after(back_ns + world.between(0, SECOND), lambda: hub.stall(world.between(0, SECOND)))
 
     def _pull_cable(self) -> None:
         line = self.world.chance.choice(self.lines)

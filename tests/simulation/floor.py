@@ -39,7 +39,7 @@ class Log:
     def __init__(self) -> None:
         self.said: dict[tuple[str, int, int], Said] = {}  # (client, boot, seq)
         self.acknowledged: dict[tuple[str, int], int] = {}  # (client, boot) -> last seq acknowledged
-        self.diverts: list[Divert] = []  # as they reached an adapter
+        self.diverts: list[tuple[int, Divert]] = []  # as they reached an adapter, with the boot it spoke for
         self.refused: list[Refuse] = []
         self.reports: dict[Key, Record] = {}  # line, epoch, number of the report -> what the PLC put into its ring
         self.excused: set[Key] = set()  # reports that died with a PLC or an adapter
@@ -96,7 +96,7 @@ class Wire:
         for news in self.session.receive(data, self.world.now_ns):
             if isinstance(news, Divert):
                 self.orders.append(news)
-                self.log.diverts.append(news)
+                self.log.diverts.append((self.boot, news))
             else:
                 self._refusals.append(news)
                 self.log.refused.append(news)

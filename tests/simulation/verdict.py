@@ -47,7 +47,7 @@ class Story:
         self.ends: dict[int, list[End]] = defaultdict(list)  # serial -> its ends
         self.keys: dict[int, Key] = {}  # serial -> who it is
         self.waybills: dict[int, set[str]] = defaultdict(set)  # serial -> as decided
-        self.diverts: Counter[tuple[Any, ...]] = Counter()
+        self.diverts: Counter[tuple[Any, ...]] = Counter()  # with the boot of the PLC they were decided for
         self.advised: set[str] = set()
         self.strangers: set[Key] = set()  # scans taken in another epoch than they were made in
         self.refused: Counter[Refusal] = Counter()
@@ -86,8 +86,8 @@ class Story:
         self.refused.update(refused.values())
         for at, event in enumerate(record.batch.events):
             self._see_event(event, record.batch.codes, refused.get(at), said)
-        for row in record.decisions:
-            self._see_decision(row)
+            for row in record.decisions[record.decisions["event"] == at]:
+                self._see_decision(row)
         self.events += len(record.batch.events)
 
     def _see_event(self, event: Any, codes: Any, refusal: Refusal | None, said: dict[Message, Said]) -> None:
@@ -156,7 +156,8 @@ class Story:
             self.ends[serial].append(End(Reason(int(row["reason"])), chute))
         elif chute:
             alternate = None if row["alternate"] == NONE_16 else names.chutes[row["alternate"]]
-            told = (names.lines[row["line"]], int(row["item"]), chute, alternate, Reason(int(row["reason"])).word)
+            boot, _ = self._belts.get(int(row["line"]), (0, 0))
+            told = (boot, names.lines[row["line"]], int(row["item"]), chute, alternate, Reason(int(row["reason"])).word)
             self.diverts[*told, int(row["row"]), plan, int(row["deadline_ns"])] += 1
 
     def _see_items(self, standing: Standing) -> None:
@@ -208,12 +209,12 @@ def _check_kept(world: World, story: Story, log: Log, operator: Operator) -> Non
         if seq <= log.acknowledged.get((client, boot), 0) and (client, boot, seq) not in story.taken:
             world.violated(f"number {seq} of {client} was acknowledged and is lost")
     sent = Counter(
-        (told.line, told.item, told.chute, told.alternate, told.reason, told.row, told.plan, told.deadline_ns)
-        for told in log.diverts
+        (boot, told.line, told.item, told.chute, told.alternate, told.reason, told.row, told.plan, told.deadline_ns)
+        for boot, told in log.diverts
     )
     for told in sent:
         if told not in story.diverts:
-            world.violated(f"a divert reached the adapter and no decision says so: {told}")
+            world.violated(f"a divert reached the adapter and no decision of this PLC's boot says so: {told}")
     for waybill in operator.loaded:
         if waybill not in story.advised:
             world.violated(f"the advice of {waybill} was accepted and is lost")
