@@ -30,14 +30,17 @@ logging.getLogger("asyncua").setLevel(logging.CRITICAL + 1)  # a client's mistak
 async def ended(server: Server, stop: Coroutine[Any, Any, None]) -> None:
     """Carry out `stop`, which stops the server or its socket.
 
-    It would wait without end for a task of the server that takes the one cancellation it gets for that of a
-    connection which is just being closed (asyncua 2.1.0); so that task is cancelled until it has ended.
+    It would wait without end in two ways (asyncua 2.1.0), so both are looked for until it has ended: for a task
+    of the server that takes the one cancellation it gets for that of a connection which is just being closed,
+    and for a client that has connected again after the connections were closed, but before the socket was.
     """
     stopping = asyncio.create_task(stop)
     while not stopping.done():
         await asyncio.wait({stopping}, timeout=STOP_LOOK_S)
         if server.bserver is not None and server.bserver.cleanup_task is not None:
             server.bserver.cleanup_task.cancel()
+        for transport in server.iserver.asyncio_transports:
+            transport.close()
     stopping.result()
 
 

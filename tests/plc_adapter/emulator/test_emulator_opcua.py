@@ -19,7 +19,7 @@ from plc_adapter.opcua import OpcUaPort
 from plc_adapter.service import port_of
 from plc_adapter.settings import OpcUa
 from sorter.clock import Clock
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, run
 from tests.plc_adapter.emulator.faces import OPCUA, START_NS, plant_of, served
 from tests.plc_adapter.stepped_clock import SteppedClock
 
@@ -132,3 +132,23 @@ def test_it_stops_though_a_task_of_the_server_takes_its_cancellation_for_another
             await asyncio.open_connection(settings.host, settings.port)
 
     asyncio.run(asyncio.wait_for(check(), PATIENCE_S))
+
+
+def test_it_stops_though_a_client_connects_again_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    close = BinaryServer._close_tasks
+    came: list[Client] = []
+
+    async def come_back_and_close(server: BinaryServer) -> None:
+        """The connections are closed, and the socket is not yet."""
+        came.append(Client(f"opc.tcp://{server.hostname}:{server.port}", timeout=1))
+        await came[0].connect()
+        await close(server)
+
+    async def check() -> None:
+        async with served(PlcProgram(plant_of(1)), SteppedClock(START_NS), OPCUA):
+            monkeypatch.setattr(BinaryServer, "_close_tasks", come_back_and_close)
+        with suppress(ConnectionError, TimeoutError):
+            await came[0].disconnect()
+
+    run(check())
+    assert came
