@@ -2,13 +2,14 @@
 
 import json
 import os
+import random
 import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from sorter.wire.control import Control, NoAnswer, Unreachable
 
 BIN = Path(sys.executable).parent
 READY_S = 120.0
+LISTENING_PORTS = range(10_240, 32_768)  # the system gives outgoing connections higher ones
+
+_CHANCE = random.SystemRandom()  # whatever a test seeds
 
 
 class Hub:
@@ -89,7 +93,11 @@ def free_port() -> int:
 
 
 def free_ports(count: int) -> list[int]:
-    """As many different ones."""
+    """As many different ones, none of which an outgoing connection may be given before it is used."""
     with ExitStack() as stack:
-        listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        listeners: list[socket.socket] = []
+        while len(listeners) < count:
+            with suppress(OSError):  # in use: another one
+                address = ("127.0.0.1", _CHANCE.choice(LISTENING_PORTS))
+                listeners.append(stack.enter_context(socket.create_server(address)))
         return [int(listener.getsockname()[1]) for listener in listeners]
