@@ -72,12 +72,17 @@ Pair = tuple[Bearer | None, int | None]
 """A parcel under a number and the place of its item in the ledger's list; None: there is none."""
 
 
+def first_epochs(parcels: Sequence[Parcel]) -> dict[str, int]:
+    """Line -> the start of its PLC with which the day began."""
+    return {parcel.line: min(parcel.items)[0] for parcel in reversed(parcels) if parcel.items}
+
+
 def compare(
     books: Mapping[Key, Sequence[Booked]], parcels: Sequence[Parcel], apart_ns: int, counts: Counter[str]
 ) -> Iterator[Difference]:
     """The differences; `counts` gets what the plant did to itself. Clocks may be `apart_ns` apart."""
     bearers: dict[Key, list[Bearer]] = {}
-    first_epoch = {parcel.line: min(parcel.items)[0] for parcel in reversed(parcels) if parcel.items}
+    first_epoch = first_epochs(parcels)
     for parcel in parcels:
         for at, (epoch, item) in enumerate(parcel.items):
             bearers.setdefault((parcel.line, item), []).append(Bearer(epoch, at, parcel))

@@ -8,14 +8,14 @@ from __future__ import annotations
 import csv
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from plc_adapter.emulator.accounting import Booked, Key, compare
+from plc_adapter.emulator.accounting import Booked, Key, compare, first_epochs
 from plc_adapter.emulator.oracle import NS_PER_S, Demand, Known, Oracle, Seen, departures
 from plc_adapter.emulator.site import Site
 
@@ -62,23 +62,30 @@ class Truth(msgspec.Struct):
             return self.scans if at == len(self.items) - 1 else []
         return self.scans[self.first_scans[at] : (*self.first_scans, len(self.scans))[at + 1]]
 
-    def seen(self) -> list[tuple[int, Seen]]:
-        """When each scan under the last number was, and what is known by it. The last ones may have told nothing."""
+    def seen(self, came: Callable[[int], bool] = lambda _scan_ns: True) -> list[tuple[int, Seen]]:
+        """When each scan under the last number was that `came`, and what is known by it.
+
+        The last ones may have told nothing.
+        """
         readings = [self.codes] * len(self.scans)
         if self.readings is not None:
             readings = [*self.readings, *[()] * (len(self.scans) - len(self.readings))]
         first = self.first_scans[-1] if self.first_scans else 0
         weight_g, length_mm = self.weight_g, max(self.size_mm)
-        return [
-            (self.scans[at], Seen(readings[at], weight_g, length_mm, tuple(readings[first:at])))
-            for at in range(first, len(self.scans))
-        ]
+        found: list[tuple[int, Seen]] = []
+        before: list[tuple[str, ...]] = []
+        for scan_ns, codes in zip(self.scans[first:], readings[first:], strict=True):
+            if came(scan_ns):
+                found.append((scan_ns, Seen(codes, weight_g, length_mm, tuple(before))))
+                before.append(codes)
+        return found
 
 
 class Ledger(NamedTuple):
     """What the ledger holds of the day."""
 
     books: dict[Key, list[Booked]]  # by number, in the order they came: it comes again when a PLC restarts
+    scans: dict[Key, list[int]]  # by number, when its items were scanned that did not get lost
     loads: dict[tuple[str, int], int]  # (lane, cut-off) -> items that were ever told to go with that trip
     sent_ns: dict[tuple[str, int], int]  # (lane, cut-off) -> when an operator sent it off early
 
@@ -97,10 +104,12 @@ class Violation(NamedTuple):
 class _Judge:
     """Says for one parcel whether it lies where the tables allow."""
 
-    def __init__(self, site: Site, oracle: Oracle, ledger: Ledger) -> None:
+    def __init__(self, site: Site, oracle: Oracle, ledger: Ledger, first_epoch: Mapping[str, int]) -> None:
+        """`first_epoch`: line -> the start of its PLC with which the day began."""
         self._site = site
         self._oracle = oracle
         self._ledger = ledger
+        self._first_epoch = first_epoch
         self._departures: dict[str, list[tuple[int, int]]] = {}
 
     def word(self, truth: Truth) -> str:
@@ -127,9 +136,22 @@ class _Judge:
         """What was demanded at any moment between a scan and its deadline; the last scan first.
 
         What an earlier scan of the same number demanded stands, unless it was to reject the parcel,
-        or the last scan shows that it must be.
+        or the last scan shows that it must be. Where the PLC had started again, an earlier scan may have
+        come before that could be known: then it counted for another item, which is lost in the ledger.
         """
-        asked = [self._asked(seen, t_ns) for t_ns, seen in truth.seen()]
+        found = self._demanded(truth.seen())
+        if truth.items and truth.items[-1][0] > self._first_epoch[truth.line]:
+            found += self._demanded(truth.seen(lambda scan_ns: self._came(truth, scan_ns)))
+        return list(dict.fromkeys(found))
+
+    def _came(self, truth: Truth, scan_ns: int) -> bool:
+        """Whether the ledger has a scan for the number under which the parcel ended; the last one always came."""
+        known = self._ledger.scans.get((truth.line, truth.items[-1][1]), ())
+        return scan_ns == truth.scans[-1] or any(abs(one_ns - scan_ns) <= CLOCKS_APART_NS for one_ns in known)
+
+    def _demanded(self, scans: list[tuple[int, Seen]]) -> list[Demand]:
+        """What these scans demand together; the last one first."""
+        asked = [self._asked(seen, t_ns) for t_ns, seen in scans]
         if not asked:
             return []
         *earlier, last = asked
@@ -195,7 +217,7 @@ def audit(site: Site, day: Path, truth: Path, ledger: Path) -> dict[str, Any]:
 
 def judge(site: Site, oracle: Oracle, ledger: Ledger, truths: Sequence[Truth]) -> dict[str, Any]:
     """The figures of `plc-adapter audit --json`."""
-    judge_ = _Judge(site, oracle, ledger)
+    judge_ = _Judge(site, oracle, ledger, first_epochs(truths))
     by_reason: Counter[str] = Counter()
     violations: list[Violation] = []
     for truth in truths:
@@ -267,6 +289,13 @@ def read_ledger(path: Path, since_ns: int) -> Ledger:
             [since_ns],
         ):
             books.setdefault((line, item), []).append(Booked(None if outcome is None else dropped or 0, entered_ns))
+        scans: dict[Key, list[int]] = {}
+        for line, item, scan_ns in book.execute(
+            "SELECT line, item, t_ns - 1000 * age_us FROM scan JOIN item USING (serial)"
+            " WHERE entered_ns >= ? AND outcome IS NOT 'lost'",
+            [since_ns],
+        ):
+            scans.setdefault((line, item), []).append(scan_ns)
         loads = book.execute(
             "SELECT trip.lane, cutoff_ns, count(DISTINCT serial) FROM decision JOIN trip USING (trip)"
             " WHERE chute IS NOT NULL GROUP BY trip.trip"
@@ -274,6 +303,7 @@ def read_ledger(path: Path, since_ns: int) -> Ledger:
         sent = book.execute("SELECT lane, cutoff_ns, sent_ns FROM trip WHERE sent_ns IS NOT NULL")
         return Ledger(
             books,
+            scans,
             {(lane, cutoff_ns): items for lane, cutoff_ns, items in loads},
             {(lane, cutoff_ns): sent_ns for lane, cutoff_ns, sent_ns in sent},
         )

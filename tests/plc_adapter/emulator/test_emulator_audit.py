@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from plc_adapter.emulator import audit, oracle
-from plc_adapter.emulator.accounting import Booked
+from plc_adapter.emulator.accounting import Booked, first_epochs
 from plc_adapter.emulator.audit import Ledger, Truth
 from plc_adapter.emulator.oracle import Demand, Known, Oracle, Seen
 from plc_adapter.emulator.site import Site
@@ -198,7 +198,7 @@ class Judged:
                     )
                 )
         books = {(truth.line, truth.items[0][1]): [booked(truth.chute, truth.scans[0])] for truth in self.truths}
-        self.ledger = Ledger(books, {}, {})
+        self.ledger = Ledger(books, {}, {}, {})
 
     def chute(self, line: str, demand: Demand) -> int:
         if demand.kind == "reject":
@@ -211,6 +211,9 @@ class Judged:
         chutes = self.oracle.lane_chutes.get((line, lane), [])
         return chutes[0] if chutes else min(self.oracle.exception_chutes(line, "max_laps"))
 
+    def judge(self) -> audit._Judge:
+        return audit._Judge(self.site, self.oracle, self.ledger, first_epochs(self.truths))
+
     def report(self) -> dict[str, Any]:
         return audit.judge(self.site, self.oracle, self.ledger, self.truths)
 
@@ -220,7 +223,7 @@ def clean_day(county: Site, county_day: Day) -> Judged:
     day = Judged(county, county_day)
     for truth in day.truths:
         if ("L2", "PLANE") not in day.oracle.lane_chutes and truth.line == "L2":
-            demands = [demand.name for demand in audit._Judge(day.site, day.oracle, day.ledger).demands(truth)]
+            demands = [demand.name for demand in day.judge().demands(truth)]
             truth.laps = 3 if demands == ["PLANE"] else 0
     return day
 
@@ -229,7 +232,7 @@ def clean_day(county: Site, county_day: Day) -> Judged:
 def judged(clean_day: Judged) -> Judged:
     day = copy.copy(clean_day)
     day.truths = [copy.copy(truth) for truth in clean_day.truths]
-    day.ledger = Ledger({key: list(told) for key, told in clean_day.ledger.books.items()}, {}, {})
+    day.ledger = Ledger({key: list(told) for key, told in clean_day.ledger.books.items()}, {}, {}, {})
     return day
 
 
@@ -355,7 +358,7 @@ def test_one_item_too_many_shifts_no_other(judged: Judged) -> None:
 
 def spilled(judged: Judged) -> Truth:
     """A parcel of BUS1 in a chute of FRT1."""
-    judge = audit._Judge(judged.site, judged.oracle, judged.ledger)
+    judge = judged.judge()
     truth = next(truth for truth in judged.truths if [d.name for d in judge.demands(truth)] == ["BUS1"])
     truth.chute = judged.oracle.lane_chutes[truth.line, "FRT1"][0]
     judged.ledger.books[truth.line, truth.items[0][1]] = [booked(truth.chute)]
@@ -399,7 +402,7 @@ def test_the_chute_for_too_many_laps_needs_as_many(judged: Judged) -> None:
 
 def test_around_a_full_minute_both_sides_are_right(judged: Judged) -> None:
     """A rule ends at 17:00; a parcel scanned at 16:59:50 may be decided before or after."""
-    judge = audit._Judge(judged.site, judged.oracle, judged.ledger)
+    judge = judged.judge()
     truth = next(truth for truth in judged.truths if [demand.row for demand in judge.demands(truth)] == [30])
     end_ns = NOON_NS + 5 * 3600 * NS
     for before_s, names in ((16, {"PLANE"}), (10, {"PLANE", "HAUL"}), (0, {"HAUL"})):
@@ -488,7 +491,8 @@ class Rounds:
     """A parcel of BUS1 on the loop, scanned once for each reading."""
 
     def __init__(self, judged: Judged, readings: list[tuple[str, ...]], first_scans: list[int] | None = None) -> None:
-        self.judge = audit._Judge(judged.site, Oracle(judged.site.tables, {OWN: YTO, OTHER: YTO}, ()), judged.ledger)
+        judged.oracle = Oracle(judged.site.tables, {OWN: YTO, OTHER: YTO}, ())
+        self.judge = judged.judge()
         first_scans = first_scans or [0]
         self.truth = Truth(
             line="L1",
@@ -544,6 +548,25 @@ def test_a_new_number_forgets_what_was_read(judged: Judged) -> None:
     assert Rounds(judged, [(OWN,), ()], [0, 0]).words() == {"BUS1": "planned", "reject": ""}
 
 
+@pytest.mark.parametrize(
+    ("starts", "scanned_ns", "words"),
+    [
+        (1, [], {"BUS1": "planned", "reject": "no_read"}),
+        (1, [NOON_NS + 120 * NS], {"BUS1": "planned", "reject": "no_read"}),
+        (1, [NOON_NS + NS, NOON_NS + 120 * NS], {"BUS1": "planned", "reject": ""}),
+        (0, [], {"BUS1": "planned", "reject": ""}),
+    ],
+    ids=["none came", "the last one came", "both came", "no new start"],
+)
+def test_a_scan_that_came_before_a_new_start_was_known_need_not_count(
+    judged: Judged, starts: int, scanned_ns: list[int], words: dict[str, str]
+) -> None:
+    rounds = Rounds(judged, [(OWN,), ()])
+    rounds.truth.items = [(first_epochs(judged.truths)["L1"] + starts, 1)]
+    judged.ledger.scans["L1", 1] = scanned_ns
+    assert rounds.words() == words
+
+
 # ---- a straight belt --------------------------------------------------------
 
 END = 218
@@ -559,7 +582,7 @@ def straight(judged: Judged) -> Judged:
 
 def run_out(straight: Judged, lane: str = "BUS1") -> Truth:
     """A parcel of a lane that ran off the end."""
-    judge = audit._Judge(straight.site, straight.oracle, straight.ledger)
+    judge = straight.judge()
     truth = next(
         truth
         for truth in straight.truths
@@ -593,7 +616,7 @@ def test_what_was_told_to_run_out_without_need_is_wrong(straight: Judged) -> Non
     assert straight.report()["missorted"] == 1
     truth.shut = chutes
     assert straight.report()["missorted"] == 0
-    assert audit._Judge(straight.site, straight.oracle, straight.ledger).word(truth) == "max_laps"
+    assert straight.judge().word(truth) == "max_laps"
 
 
 def test_to_have_run_out_excuses_the_end_chute_alone(straight: Judged) -> None:
