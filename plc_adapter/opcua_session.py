@@ -9,7 +9,8 @@ What was found out about asyncua 2.1 and decides how it is used here:
   one for so long.
 - It logs what it also raises, one of them above CRITICAL's neighbours: nothing but off is silent.
 - A value is written with a status unless told otherwise, and many PLCs refuse that.
-- An answer that comes too late is known by its request's number and dropped.
+- An answer that comes too late is known by its request's number and dropped. One that comes in the
+  very moment is raised with the cancellation, as a kind of CancelledError of its own.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from struct import error as StructError  # noqa: N812 # as exceptions are named
 from typing import Final, Self
 
@@ -107,7 +108,7 @@ class Session:
         client.application_uri = "urn:hub-sorter:plc-adapter"
         try:
             await _connect(name, client)
-            async with asyncio.timeout(OPEN_S):
+            async with _within(OPEN_S):
                 await _introduce(client)
         except asyncio.CancelledError:
             client.disconnect_socket()
@@ -162,7 +163,7 @@ class Session:
 
     async def _in_time(self, request: Callable[[], Awaitable[bytes]]) -> bytes:
         try:
-            async with asyncio.timeout(TIMEOUT_S):
+            async with _within(TIMEOUT_S):
                 await self._renew()
                 return await request()
         except PortError:
@@ -264,9 +265,19 @@ def _not_let_in(name: str, code: int) -> PortError:
     return Refused(f"{name} opened no session ({_word(code)}); look the code up in the manual of its OPC UA server")
 
 
+@contextlib.asynccontextmanager
+async def _within(wait_s: float) -> AsyncIterator[None]:
+    """Raises TimeoutError when it takes longer."""
+    async with asyncio.timeout(wait_s):
+        try:
+            yield
+        except asyncio.CancelledError as error:
+            raise asyncio.CancelledError from error  # itself: asyncio.timeout does not know a kind of it for its own
+
+
 async def _let_go(client: Client, wait_s: float) -> None:
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(wait_s):
+        async with _within(wait_s):
             await client.disconnect()
     client.disconnect_socket()
 

@@ -12,6 +12,7 @@ from random import Random
 
 import pytest
 from asyncua import ua
+from asyncua.client.ua_session import UaSession
 from asyncua.crypto.permission_rules import User
 from asyncua.server.internal_server import InternalServer
 from asyncua.server.server import Server
@@ -207,6 +208,30 @@ def test_a_frozen_plc_is_let_go_of_without_its_consent(monkeypatch: pytest.Monke
             with pytest.raises(Late):
                 await bench.port.exchange(BLOCK)
             await asyncio.wait_for(bench.port.close(), 20 * opcua_session.TIMEOUT_S)
+
+    run(check())
+
+
+def test_an_answer_in_the_moment_it_is_given_up_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library raises it with the cancellation then, as a kind of CancelledError."""
+
+    class CancelledWithAnswer(asyncio.CancelledError):
+        pass
+
+    async def answer_as_it_is_cancelled(_session: UaSession, _write: ua.WriteParameters) -> None:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError as error:
+            raise CancelledWithAnswer from error
+
+    async def check() -> None:
+        async with opcua() as bench:
+            await trip(bench, HostSide())
+            with monkeypatch.context() as patched:
+                patched.setattr(UaSession, "write", answer_as_it_is_cancelled)
+                with pytest.raises(Late):
+                    await bench.port.exchange(BLOCK)
+            await trip(bench, HostSide())
 
     run(check())
 
